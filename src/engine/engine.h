@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The one interface between a vCPU and what executes it.
+ *
+ * Each vCPU has one host thread, which calls ops->run() in a loop. Other threads reach a vCPU only by
+ * vcpu_request(): it sets request bits and makes the engine leave guest code soon (kick). */
+#ifndef YADO_ENGINE_ENGINE_H
+#define YADO_ENGINE_ENGINE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "util/util.h"
+#include "x86/cpu.h"
+
+struct vm;
+struct lapic;
+struct engine_vm; /* the engine's own per-machine data */
+
+/* Reasons to leave guest code, set by any thread, taken by the vCPU's thread. */
+enum vcpu_request {
+    VCPU_INTERRUPT = 1u << 0, /* the local APIC or the 8259 has something to deliver */
+    VCPU_NMI = 1u << 1,
+    VCPU_INIT = 1u << 2,
+    VCPU_SIPI = 1u << 3, /* vector in vcpu->sipi_vector */
+    VCPU_PAUSE = 1u << 4, /* stop executing; the run loop waits until resumed */
+    VCPU_EXIT = 1u << 5,  /* the thread ends */
+    VCPU_ENGINE = 1u << 6, /* the engine's own business (TLB flush, code invalidation) */
+};
+
+/* Why run() returned. */
+enum vcpu_exit {
+    VCPU_EXIT_REQUEST,      /* PAUSE or EXIT is requested */
+    VCPU_EXIT_TRIPLE_FAULT, /* the machine must reset or stop */
+    VCPU_EXIT_ERROR,        /* the engine cannot go on; vcpu->error says why */
+};
+
+struct vcpu {
+    struct vm *vm;      /* [const] */
+    unsigned index;     /* [const] */
+    struct x86_cpu *cpu; /* [const] allocated by the engine (it may need it at a certain place) */
+    struct lapic *apic; /* [const] NULL if the engine's kernel part has the local APICs */
+    pthread_t thread;   /* [const] once started */
+    atomic_uint requests; /* enum vcpu_request bits */
+    atomic_uchar sipi_vector;
+    pthread_mutex_t sleep_lock;
+    pthread_cond_t wakeup; /* [sleep_lock] halted or paused vCPUs wait here */
+    bool paused;           /* [sleep_lock] */
+    bool resume;           /* [sleep_lock] */
+    GError *error;
+    void *engine;          /* the engine's per-vCPU data */
+};
+
+struct engine_ops {
+    const char *name, *description; /* "kvm", "bt" */
+    /* Can this engine run here? If not, `error` says why in one sentence. */
+    bool (*probe)(GError **error);
+    /* Called once the machine's memory exists, before devices. */
+    bool (*vm_init)(struct vm *vm, GError **error);
+    void (*vm_destroy)(struct vm *vm);
+    /* True if 8259, I/O APIC, local APIC (and 8254) live in the engine, not in src/hw/intc. */
+    bool (*kernel_irqchip)(struct vm *vm);
+    /* Drives pin `gsi` of the engine's interrupt controllers (only if kernel_irqchip). */
+    void (*irq_set)(struct vm *vm, unsigned gsi, bool level);
+    bool (*vcpu_init)(struct vcpu *vcpu, GError **error); /* on the vCPU's own thread */
+    void (*vcpu_destroy)(struct vcpu *vcpu);
+    enum vcpu_exit (*run)(struct vcpu *vcpu);
+    /* Any thread: make run() look at vcpu->requests soon. Request bits are already set. */
+    void (*kick)(struct vcpu *vcpu);
+    /* While stopped: make vcpu->cpu current, or put changes made to it into effect. */
+    void (*state_get)(struct vcpu *vcpu);
+    void (*state_put)(struct vcpu *vcpu);
+};
+
+extern const struct engine_ops engine_kvm, engine_bt;
+
+/* Any thread. Sets the bits, wakes the vCPU if it sleeps, kicks it if it runs. */
+void vcpu_request(struct vcpu *vcpu, unsigned requests);
+
+/* The vCPU whose thread this is, or NULL on other threads. Device callbacks use it where hardware
+ * knows who asks (local APIC). */
+extern _Thread_local struct vcpu *current_vcpu;
+
+#endif

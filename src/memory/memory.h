@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Guest physical memory and port space: which addresses are RAM, ROM, or a device.
+ *
+ * An address space is an immutable sorted table ("view") of regions. Changing the topology builds
+ * a new view and publishes it with one pointer store; readers take no lock and may use the view
+ * they loaded until their thread passes its next quiescent point (old views live until the
+ * machine is freed; topology changes are rare).
+ *
+ * Threads: lookups and accesses from any thread. Topology changes: main loop, or before vCPUs run.
+ * Device callbacks run with the device's own lock taken by this layer (dev->lock). */
+#ifndef YADO_MEMORY_MEMORY_H
+#define YADO_MEMORY_MEMORY_H
+
+#include "util/util.h"
+
+#define GUEST_PAGE_SHIFT 12
+#define GUEST_PAGE_SIZE 4096u
+
+struct device;
+
+/* Register access callbacks. `offset` is relative to the region. The core splits or widens an
+ * access to min_size..max_size (powers of two, 1..8; zero means 1 and 8), so a switch in a callback
+ * sees registers only. Both callbacks are called with dev->lock held. */
+struct region_ops {
+    uint64_t (*read)(struct device *dev, uint64_t offset, unsigned size);
+    void (*write)(struct device *dev, uint64_t offset, uint64_t value, unsigned size);
+    uint8_t min_size, max_size;
+};
+
+enum region_kind {
+    REGION_IO,  /* callbacks */
+    REGION_RAM, /* host memory, read/write */
+    REGION_ROM, /* host memory, guest writes are dropped */
+};
+
+/* One piece of an address space. Owned by whoever embeds it; must outlive the space. */
+struct region {
+    const char *name; /* [const] for listings */
+    enum region_kind kind;
+    uint64_t base, size; /* [const] while mapped */
+    int priority;        /* higher hides lower where they overlap */
+    const struct region_ops *ops; /* REGION_IO */
+    struct device *dev;           /* REGION_IO: whose lock is taken, passed to ops */
+    uint8_t *host;                /* REGION_RAM/ROM: page aligned */
+};
+
+struct address_space;
+
+struct address_space *address_space_new(const char *name, uint64_t size);
+void address_space_free(struct address_space *space);
+void address_space_add(struct address_space *space, struct region *region);
+void address_space_remove(struct address_space *space, struct region *region);
+
+/* Called (main loop or initialisation) after every topology change; engines flush their TLBs and
+ * KVM updates its slots here. Several listeners may register. */
+void address_space_listen(struct address_space *space,
+                          void (*changed)(struct address_space *space, void *opaque), void *opaque);
+
+/* The flattened view: calls `visit` for each range in ascending order, none overlapping.
+ * `base`/`size` is the visible part, `offset` its start inside the region. */
+void address_space_visit(struct address_space *space,
+                         void (*visit)(const struct region *region, uint64_t base, uint64_t size,
+                                       uint64_t offset, void *opaque),
+                         void *opaque);
+
+/* Host address of guest RAM (or, with `for_write` false, ROM) at `gpa`, with `*run` set to how many
+ * bytes from there on are contiguous in the host; NULL if it is something else. */
+uint8_t *address_space_host(struct address_space *space, uint64_t gpa, bool for_write,
+                            uint64_t *run);
+
+/* One CPU access of 1, 2, 4 or 8 bytes. Nothing mapped: reads give all ones, writes are dropped
+ * (as on a PC bus), and both are logged under guest_errors. */
+uint64_t address_space_read(struct address_space *space, uint64_t addr, unsigned size);
+void address_space_write(struct address_space *space, uint64_t addr, uint64_t value, unsigned size);
+
+/* Device DMA: RAM only. False (and nothing more transferred) where the range leaves RAM. A DMA write
+ * tells every dirty/code tracker (see ram_written_listen). */
+bool dma_read(struct address_space *space, uint64_t gpa, void *buffer, uint64_t length);
+bool dma_write(struct address_space *space, uint64_t gpa, const void *buffer, uint64_t length);
+
+/* `written` runs on the writing thread before dma_write() changes the range. One listener per use
+ * (the translator drops code made from those pages). */
+void ram_written_listen(struct address_space *space,
+                        void (*written)(void *opaque, uint64_t gpa, uint64_t length), void *opaque);
+
+/* Guest RAM: one memfd named "yado-ram", mapped once, not reserved, not touched. The guest sees
+ * [0, below_4g) and [4 GiB, 4 GiB + rest). */
+struct guest_ram {
+    uint8_t *host;
+    uint64_t size;
+    uint64_t below_4g_size;
+    int fd;
+    struct region low, high;
+};
+bool guest_ram_init(struct guest_ram *ram, uint64_t size, uint64_t below_4g_limit, GError **error);
+void guest_ram_map(struct guest_ram *ram, struct address_space *space);
+void guest_ram_destroy(struct guest_ram *ram);
+
+#endif

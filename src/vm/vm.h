@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One virtual machine: its configuration, memory, devices, vCPUs and run state.
+ * Owned by the main loop; fields are [const] after vm_create() unless they say otherwise. */
+#ifndef YADO_VM_VM_H
+#define YADO_VM_VM_H
+
+#include "engine/engine.h"
+#include "memory/memory.h"
+
+struct ioapic;
+struct pic;
+struct chardev;
+struct device;
+
+/* What the command line (or `yado run`) asked for. Strings are owned by the config. */
+struct vm_config {
+    char *name, *uuid;
+    const char *machine;         /* "pc" or "microvm" */
+    const struct engine_ops *engines[4]; /* in order of preference; NULL ends */
+    char *cpu;                   /* "max", "host", "qemu64,+avx" … */
+    unsigned cpus;
+    uint64_t memory_bytes;
+    char *kernel, *initrd, *append, *bios;
+    bool no_reboot, no_shutdown, start_paused;
+    bool timing;
+};
+
+enum run_state { RUN_STATE_PRELAUNCH, RUN_STATE_RUNNING, RUN_STATE_PAUSED, RUN_STATE_SHUTDOWN };
+
+struct vm {
+    struct vm_config *config;
+    const struct engine_ops *engine;
+    struct engine_vm *engine_vm;
+    struct address_space *memory; /* guest physical, 52 bits */
+    struct address_space *io;     /* 64 Ki ports */
+    struct guest_ram ram;
+    struct vcpu **vcpus; /* config->cpus of them */
+    GPtrArray *devices;  /* struct device *, in order of realization; reset walks it */
+    struct pic *pic;       /* NULL with an in-kernel irqchip */
+    struct ioapic *ioapic; /* same */
+    struct irq_line *gsi;  /* 24 lines the board's devices drive (ISA IRQ n = gsi[n]) */
+    enum run_state state;  /* [main] */
+    int exit_code;         /* [main] of the process when the loop ends */
+    GMainLoop *loop;
+};
+
+struct vm *vm_create(struct vm_config *config, GError **error);
+bool vm_start(struct vm *vm, GError **error); /* creates vCPU threads; runs unless start_paused */
+void vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
+void vm_free(struct vm *vm);
+
+/* Any thread: ask the main loop for it. Shutdown ends the process unless no_shutdown; reset resets
+ * devices and vCPUs and loads the boot code again, or is a shutdown with no_reboot. */
+enum vm_shutdown_cause { VM_SHUTDOWN_GUEST, VM_SHUTDOWN_HOST_SIGNAL, VM_SHUTDOWN_HOST_UI,
+                         VM_SHUTDOWN_TRIPLE_FAULT, VM_SHUTDOWN_ERROR };
+void vm_request_shutdown(struct vm *vm, enum vm_shutdown_cause cause);
+void vm_request_reset(struct vm *vm);
+/* As shutdown, with the given process exit code, even under no_shutdown (isa-debug-exit). */
+void vm_request_exit(struct vm *vm, int exit_code);
+
+#endif
