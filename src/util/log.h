@@ -31,16 +31,21 @@ static inline bool log_enabled(enum log_category category)
     return unlikely(log_mask & category);
 }
 
+/* One line, or several; the newline at the end is added if missing. */
 void log_write(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
-/* Rate limit of guest-triggered messages: at most a few per second per category pass. */
+/* Counts a message against the rate limit of GUEST_ERRORS and UNIMP, which a guest can cause as often
+ * as it likes; false: leave it out. Other categories are not limited. */
+bool log_admit(enum log_category category);
+
 #define log_if(category, ...) \
     do { \
-        if (log_enabled(category)) \
+        if (log_enabled(category) && log_admit(category)) \
             log_write(__VA_ARGS__); \
     } while (0)
 
-/* Parses "a,b,c" or "help"/"?"; false and an error naming the nearest category otherwise. */
+/* Parses "a,b,c" or "all"; otherwise false and an error naming the nearest category. "help" and "?"
+ * are for the caller to see first (log_print_help()). */
 bool log_parse_categories(const char *text, unsigned *mask, GError **error);
 void log_print_help(void);
 bool log_open(const char *path, GError **error);
