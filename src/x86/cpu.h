@@ -111,6 +111,7 @@ struct x86_table {
 
 struct x86_cpu;
 struct x86_model;
+struct x86_walk;
 
 /* What x86 code needs from the engine that runs it. All are called on the vCPU's own thread.
  * Only engines that execute privileged instructions in C (BT) set these. */
@@ -121,6 +122,13 @@ struct x86_engine_ops {
     /* Host pointer for an access of `size` bytes at linear `addr` if the engine has it at hand (and
      * it is RAM, with the right permission, not crossing a page), else NULL: walk the tables. */
     void *(*lookup)(struct x86_cpu *cpu, uint64_t addr, unsigned size, unsigned access);
+    /* Host pointer to the start of the 4 KiB page of guest RAM that holds `gpa`, for reading; NULL
+     * if it is not RAM. Page tables are read through it. */
+    void *(*ram)(struct x86_cpu *cpu, uint64_t gpa);
+    /* May be NULL. Tells the engine's TLB of a successful walk and returns the host pointer of
+     * `addr` if later accesses of this kind may go straight to memory, else NULL (a device, a page
+     * that holds translated code). */
+    void *(*fill)(struct x86_cpu *cpu, uint64_t addr, unsigned access, const struct x86_walk *walk);
     /* Paging changed. `keep_global`: entries of global pages may stay (CR3 load). */
     void (*flush_all)(struct x86_cpu *cpu, bool keep_global);
     void (*flush_page)(struct x86_cpu *cpu, uint64_t addr);
@@ -169,6 +177,7 @@ struct x86_cpu {
     uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
     uint64_t pat, tsc_aux, tsc_offset, tsc_adjust, misc_enable, apic_base, spec_ctrl;
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[X86_MTRR_COUNT], mtrr_mask[X86_MTRR_COUNT];
+    uint64_t hwcr; /* AMD hardware configuration */
     uint64_t mcg_status, mcg_ctl, mci_ctl[32], smbase, feature_control;
 
     uint64_t a20_mask; /* all ones, or with bit 20 clear */
@@ -179,6 +188,12 @@ struct x86_cpu {
     uint8_t fault_vector;
     bool fault_has_error;
     bool fault_is_soft; /* int n, int3, into: return address is the next instruction */
+
+    /* Event whose delivery is under way (enum x86_delivering): what a second fault makes of it. */
+    uint8_t delivering;
+    /* #DB: bits to report in DR6 (B0-B3, BD, BS, BT), put there by whoever raises it. Data
+     * breakpoints hit by an instruction collect in debug_pending; the trap is due after it. */
+    uint32_t fault_dr6, debug_pending;
 
     uint8_t cpl; /* always equal to SS.DPL / 3 in V86 mode / 0 in real mode */
     bool halted;
