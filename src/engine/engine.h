@@ -46,6 +46,8 @@ struct vcpu {
     pthread_cond_t wakeup; /* [sleep_lock] halted or paused vCPUs wait here */
     bool paused;           /* [sleep_lock] */
     bool resume;           /* [sleep_lock] */
+    bool started;          /* [sleep_lock] vcpu_init is over; `error` says if it failed */
+    bool state_changed;    /* [sleep_lock] cpu was changed while stopped: state_put, then run */
     GError *error;
     void *engine;          /* the engine's per-vCPU data */
 };
@@ -66,7 +68,8 @@ struct engine_ops {
     enum vcpu_exit (*run)(struct vcpu *vcpu);
     /* Any thread: make run() look at vcpu->requests soon. Request bits are already set. */
     void (*kick)(struct vcpu *vcpu);
-    /* While stopped: make vcpu->cpu current, or put changes made to it into effect. */
+    /* While stopped: make vcpu->cpu current, or put changes made to it into effect. On the vCPU's
+     * own thread. */
     void (*state_get)(struct vcpu *vcpu);
     void (*state_put)(struct vcpu *vcpu);
 };

@@ -12,18 +12,30 @@ struct pic;
 struct chardev;
 struct device;
 
+#define VM_CPUS_MAX 255u                 /* local APIC ids 0..254; 255 is broadcast */
+#define VM_MEMORY_MIN (1ull << 20)
+#define VM_MEMORY_MAX (1ull << 40)
+#define VM_SERIAL_PORTS 4
+#define VM_ENGINES_MAX 4
+
 /* What the command line (or `yado run`) asked for. Strings are owned by the config. */
 struct vm_config {
-    char *name, *uuid;
+    char *name, *uuid;           /* NULL: not given */
     const char *machine;         /* "pc" or "microvm" */
-    const struct engine_ops *engines[4]; /* in order of preference; NULL ends */
+    const struct engine_ops *engines[VM_ENGINES_MAX + 1]; /* in order of preference; NULL ends */
     char *cpu;                   /* "max", "host", "qemu64,+avx" … */
     unsigned cpus;
-    uint64_t memory_bytes;
-    char *kernel, *initrd, *append, *bios;
+    uint64_t memory_bytes;       /* a multiple of 4 KiB */
+    char *kernel, *initrd, *append, *bios; /* append may be NULL */
+    struct chardev *serial[VM_SERIAL_PORTS]; /* COM1…; NULL: the port does not exist */
+    GPtrArray *device_texts;     /* char *, one per -device, "driver,property=value,…" */
+    bool acpi;                   /* -machine acpi= */
     bool no_reboot, no_shutdown, start_paused;
     bool timing;
 };
+
+struct vm_config *vm_config_new(void); /* the defaults: machine pc, CPU max, 1 CPU, 128 MiB */
+void vm_config_free(struct vm_config *config);
 
 enum run_state { RUN_STATE_PRELAUNCH, RUN_STATE_RUNNING, RUN_STATE_PAUSED, RUN_STATE_SHUTDOWN };
 
@@ -42,12 +54,20 @@ struct vm {
     enum run_state state;  /* [main] */
     int exit_code;         /* [main] of the process when the loop ends */
     GMainLoop *loop;
+    atomic_uint asked;     /* what vm_request_*() want of the main loop, see vm.c */
+    atomic_int asked_exit_code;
+    bool threads_started;  /* [main] */
 };
 
+/* Takes `config` over, in failure too. Chooses the first engine of config->engines that works here and,
+ * where there was a choice, says on standard error which one it is and why. */
 struct vm *vm_create(struct vm_config *config, GError **error);
 bool vm_start(struct vm *vm, GError **error); /* creates vCPU threads; runs unless start_paused */
-void vm_pause(struct vm *vm);
-void vm_resume(struct vm *vm);
+void vm_run_loop(struct vm *vm); /* returns when the process shall end, with vm->exit_code */
+void vm_pause(struct vm *vm);    /* [main] returns when all vCPUs have stopped */
+void vm_resume(struct vm *vm);   /* [main] */
+void vm_reset(struct vm *vm);    /* [main] resets now, whatever no_reboot says */
+const char *vm_state_name(const struct vm *vm); /* as `info status` prints it */
 void vm_free(struct vm *vm);
 
 /* Any thread: ask the main loop for it. Shutdown ends the process unless no_shutdown; reset resets
@@ -56,6 +76,8 @@ enum vm_shutdown_cause { VM_SHUTDOWN_GUEST, VM_SHUTDOWN_HOST_SIGNAL, VM_SHUTDOWN
                          VM_SHUTDOWN_TRIPLE_FAULT, VM_SHUTDOWN_ERROR };
 void vm_request_shutdown(struct vm *vm, enum vm_shutdown_cause cause);
 void vm_request_reset(struct vm *vm);
+/* A vCPU cannot go on: `vcpu->error` is printed and the machine stays paused. */
+void vm_report_vcpu_error(struct vcpu *vcpu);
 /* As shutdown, with the given process exit code, even under no_shutdown (isa-debug-exit). */
 void vm_request_exit(struct vm *vm, int exit_code);
 
