@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "util/log.h"
+
+#include "tap.h"
+
+static const struct {
+    const char *text;
+    bool valid;
+    unsigned mask;
+} lists[] = {
+    { "int", true, LOG_INT },
+    { "int,io,guest_errors", true, LOG_INT | LOG_IO | LOG_GUEST_ERRORS },
+    { "all", true, (1u << LOG_BIT_COUNT) - 1 },
+    { "", false, 0 },
+    { "int,", false, 0 },
+    { "in", false, 0 },
+    { "guest_error", false, 0 },
+};
+
+static void test_categories(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+        g_autoptr(GError) error = NULL;
+        unsigned mask = 0;
+        bool valid = log_parse_categories(lists[i].text, &mask, &error);
+        tap_ok(valid == lists[i].valid && valid == !error && mask == lists[i].mask,
+               "-d '%s' is %s", lists[i].text, lists[i].valid ? "valid" : "refused");
+    }
+    g_autoptr(GError) error = NULL;
+    unsigned mask;
+    log_parse_categories("guest_error", &mask, &error);
+    tap_is(error->message,
+           "log category 'guest_error' is unknown; did you mean 'guest_errors'?",
+           "the refusal names the nearest category");
+}
+
+static void test_file(void)
+{
+    g_autoptr(GError) error = NULL;
+    tap_ok(!log_open("/nonexistent/log", &error) && error, "a log file that cannot be opened is an error");
+
+    g_autofree char *path = g_build_filename(g_get_tmp_dir(), "yado-unit-log", NULL);
+    tap_ok(log_open(path, NULL), "a log file can be opened");
+    log_mask = LOG_GUEST_ERRORS | LOG_INT;
+    log_if(LOG_IO, "not wanted");
+    for (unsigned i = 0; i < 1000; i++)
+        log_if(LOG_GUEST_ERRORS, "guest error %u", i);
+    for (unsigned i = 0; i < 500; i++)
+        log_if(LOG_INT, "interrupt %u\n", i);
+
+    g_autofree char *text = NULL;
+    g_file_get_contents(path, &text, NULL, NULL);
+    g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", -1);
+    unsigned errors = 0, interrupts = 0, others = 0;
+    for (char **line = lines; *line && line[1]; line++) {
+        if (g_str_has_prefix(*line, "guest error "))
+            errors++;
+        else if (g_str_has_prefix(*line, "interrupt "))
+            interrupts++;
+        else
+            others++;
+    }
+    tap_ok(errors >= 20 && errors <= 60, "messages a guest can cause at will are limited");
+    tap_ok(interrupts == 500, "others are all written, one line each");
+    tap_ok(others >= 1 && others <= 2, "what was left out is said once a second");
+    unlink(path);
+}
+
+int main(void)
+{
+    test_categories();
+    test_file();
+    return tap_done();
+}
