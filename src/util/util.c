@@ -48,15 +48,28 @@ bool fail_prefix(GError **error, const char *format, ...)
     return false;
 }
 
+static void report(const char *kind, const char *format, va_list args)
+{
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    const char *program = g_get_prgname();
+    /* One call, so that lines of several threads do not mix. */
+    fprintf(stderr, "%s: %s%s\n", program ? program : "yado", kind, text);
+}
+
 void warn(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    g_autofree char *text = g_strdup_vprintf(format, args);
+    report("warning: ", format, args);
     va_end(args);
-    const char *program = g_get_prgname();
-    /* One call, so that lines of several threads do not mix. */
-    fprintf(stderr, "%s: warning: %s\n", program ? program : "yado", text);
+}
+
+void report_error(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    report("", format, args);
+    va_end(args);
 }
 
 /* Longer words get no hint: nobody mistypes them, and the table below stays on the stack. */

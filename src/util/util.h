@@ -34,6 +34,9 @@ bool fail_prefix(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* One line on standard error, prefixed with the program's name; for what does not stop us. */
 void warn(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
+/* The same for what does: "program: sentence". */
+void report_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
 /* "; did you mean 'x'?" for the entry of the NULL-terminated `names` nearest to `word`, or "" if
  * none is near. The result is valid until this thread's next call. */
 const char *hint_nearest(const char *word, const char *const *names);
