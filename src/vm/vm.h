@@ -56,7 +56,6 @@ struct vm {
     GMainLoop *loop;
     atomic_uint asked;     /* what vm_request_*() want of the main loop, see vm.c */
     atomic_int asked_exit_code;
-    bool threads_started;  /* [main] */
 };
 
 /* Takes `config` over, in failure too. Chooses the first engine of config->engines that works here and,
@@ -76,8 +75,6 @@ enum vm_shutdown_cause { VM_SHUTDOWN_GUEST, VM_SHUTDOWN_HOST_SIGNAL, VM_SHUTDOWN
                          VM_SHUTDOWN_TRIPLE_FAULT, VM_SHUTDOWN_ERROR };
 void vm_request_shutdown(struct vm *vm, enum vm_shutdown_cause cause);
 void vm_request_reset(struct vm *vm);
-/* A vCPU cannot go on: `vcpu->error` is printed and the machine stays paused. */
-void vm_report_vcpu_error(struct vcpu *vcpu);
 /* As shutdown, with the given process exit code, even under no_shutdown (isa-debug-exit). */
 void vm_request_exit(struct vm *vm, int exit_code);
 

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A machine's life: made from its configuration, started, paused, reset, ended.
+ *
+ * Whatever a guest or another thread asks for becomes a bit in vm->asked, which the main loop takes up:
+ * only the main loop changes the run state, and it does so with every vCPU stopped. */
+#include "vm/vm.h"
+
+#include "hw/device.h"
+#include "machine/machine.h"
+#include "util/keyval.h"
+#include "util/timer.h"
+#include "vm/timing.h"
+#include "vm/vcpu.h"
+
+/* RAM above this goes above 4 GiB; below 4 GiB the rest is for devices and firmware. */
+#define RAM_BELOW_4G_LIMIT (3ull << 30)
+
+/* Bits of vm->asked beside 1 << enum vm_shutdown_cause. */
+#define ASKED_RESET (1u << 16)
+#define ASKED_EXIT (1u << 17)
+
+struct vm_config *vm_config_new(void)
+{
+    struct vm_config *config = g_new0(struct vm_config, 1);
+    config->machine = "pc";
+    config->cpu = g_strdup("max");
+    config->cpus = 1;
+    config->memory_bytes = 128ull << 20;
+    config->device_texts = g_ptr_array_new_with_free_func(g_free);
+    config->acpi = true;
+    return config;
+}
+
+void vm_config_free(struct vm_config *config)
+{
+    if (!config)
+        return;
+    g_ptr_array_unref(config->device_texts);
+    g_free(config->name);
+    g_free(config->uuid);
+    g_free(config->cpu);
+    g_free(config->kernel);
+    g_free(config->initrd);
+    g_free(config->append);
+    g_free(config->bios);
+    g_free(config);
+}
+
+/* --- making a machine --- */
+
+/* The first engine that works here. Why the ones before it do not is collected in `refusals`. */
+static bool engine_choose(struct vm *vm, GString *refusals, GError **error)
+{
+    const struct engine_ops *const *engines = vm->config->engines;
+
+    for (; *engines; engines++) {
+        g_autoptr(GError) reason = NULL;
+        vm->engine = *engines;
+        if (vm->engine->probe(&reason) && vm->engine->vm_init(vm, &reason))
+            return true;
+        if (!engines[1] && !refusals->len) {
+            g_propagate_prefixed_error(error, g_steal_pointer(&reason), "-accel %s: ",
+                                       vm->engine->name);
+            return false;
+        }
+        g_string_append_printf(refusals, "%s%s: %s", refusals->len ? "; " : "", vm->engine->name,
+                               reason ? reason->message : "not usable");
+    }
+    vm->engine = NULL;
+    return fail(error, "no engine can run this machine (%s)", refusals->str);
+}
+
+static bool engine_init(struct vm *vm, GError **error)
+{
+    g_autoptr(GString) refusals = g_string_new(NULL);
+
+    if (!engine_choose(vm, refusals, error))
+        return false;
+    if (refusals->len)
+        report_error("engine %s runs this machine (%s)", vm->engine->name, refusals->str);
+    else if (vm->config->engines[1])
+        report_error("engine %s runs this machine (the first choice, and it works here)",
+                     vm->engine->name);
+    return true;
+}
+
+/* One -device: "driver,property=value,…,id=name". */
+static bool device_add(struct vm *vm, const char *text, GError **error)
+{
+    auto_keyval *options = keyval_parse(text, "driver", error);
+    if (!options)
+        return false;
+    const char *driver = keyval_take(options, "driver");
+    const char *id = keyval_take(options, "id");
+    if (!driver)
+        return fail(error, "the device's name is missing");
+    struct device *dev = device_new(vm, driver, id, error);
+    if (!dev)
+        return false;
+    for (size_t i = 0; i < options->count; i++) {
+        const struct keyval_item *item = &options->items[i];
+        if (!item->taken && !device_set(dev, item->name, item->value, error)) {
+            device_free(dev);
+            return false;
+        }
+    }
+    if (device_realize(dev, error))
+        return true;
+    device_free(dev);
+    return false;
+}
+
+static bool devices_add(struct vm *vm, GError **error)
+{
+    const GPtrArray *texts = vm->config->device_texts;
+
+    for (guint i = 0; i < texts->len; i++) {
+        if (!device_add(vm, texts->pdata[i], error))
+            return fail_prefix(error, "-device %s: ", (const char *)texts->pdata[i]);
+    }
+    return true;
+}
+
+static bool vm_build(struct vm *vm, GError **error)
+{
+    vm->memory = address_space_new("memory", 1ull << 52);
+    vm->io = address_space_new("io", 1ull << 16);
+    if (!guest_ram_init(&vm->ram, vm->config->memory_bytes, RAM_BELOW_4G_LIMIT, error))
+        return false;
+    guest_ram_map(&vm->ram, vm->memory);
+    if (!engine_init(vm, error))
+        return false;
+    vm->vcpus = g_new0(struct vcpu *, vm->config->cpus);
+    for (unsigned i = 0; i < vm->config->cpus; i++)
+        vm->vcpus[i] = vcpu_new(vm, i);
+    return timers_start(error) && machine_create(vm, error) && devices_add(vm, error);
+}
+
+struct vm *vm_create(struct vm_config *config, GError **error)
+{
+    struct vm *vm = g_new0(struct vm, 1);
+    vm->config = config;
+    vm->ram.fd = -1;
+    vm->devices = g_ptr_array_new();
+    vm->loop = g_main_loop_new(NULL, FALSE);
+    if (!vm_build(vm, error)) {
+        vm_free(vm);
+        return NULL;
+    }
+    timing_mark(TIMING_DEVICES);
+    return vm;
+}
+
+void vm_free(struct vm *vm)
+{
+    if (!vm)
+        return;
+    for (unsigned i = 0; vm->vcpus && i < vm->config->cpus; i++)
+        vcpu_end(vm->vcpus[i]);
+    while (g_source_remove_by_user_data(vm))
+        ;
+    while (vm->devices->len) {
+        /* Later devices may lean on earlier ones. */
+        device_free(g_ptr_array_steal_index(vm->devices, vm->devices->len - 1));
+    }
+    g_ptr_array_unref(vm->devices);
+    for (unsigned i = 0; vm->vcpus && i < vm->config->cpus; i++)
+        vcpu_free(vm->vcpus[i]);
+    g_free(vm->vcpus);
+    if (vm->engine)
+        vm->engine->vm_destroy(vm);
+    if (vm->ram.host)
+        guest_ram_destroy(&vm->ram);
+    address_space_free(vm->memory);
+    address_space_free(vm->io);
+    g_main_loop_unref(vm->loop);
+    vm_config_free(vm->config);
+    g_free(vm);
+}
+
+/* --- run state --- */
+
+static void vcpus_stop(struct vm *vm)
+{
+    for (unsigned i = 0; i < vm->config->cpus; i++)
+        vcpu_pause(vm->vcpus[i]);
+    for (unsigned i = 0; i < vm->config->cpus; i++)
+        vcpu_pause_wait(vm->vcpus[i]);
+}
+
+static void vcpus_go(struct vm *vm)
+{
+    vm->state = RUN_STATE_RUNNING;
+    for (unsigned i = 0; i < vm->config->cpus; i++)
+        vcpu_resume(vm->vcpus[i]);
+}
+
+void vm_pause(struct vm *vm)
+{
+    if (vm->state != RUN_STATE_RUNNING)
+        return;
+    vcpus_stop(vm);
+    vm->state = RUN_STATE_PAUSED;
+}
+
+void vm_resume(struct vm *vm)
+{
+    if (vm->state == RUN_STATE_PAUSED || vm->state == RUN_STATE_PRELAUNCH)
+        vcpus_go(vm);
+}
+
+const char *vm_state_name(const struct vm *vm)
+{
+    switch (vm->state) {
+    case RUN_STATE_PRELAUNCH:
+        return "paused (prelaunch)";
+    case RUN_STATE_RUNNING:
+        return "running";
+    case RUN_STATE_PAUSED:
+        return "paused";
+    case RUN_STATE_SHUTDOWN:
+        return "paused (shutdown)";
+    }
+    return "unknown";
+}
+
+/* Everything into its power-on state, the boot code into RAM. All vCPUs are stopped. */
+static bool machine_reset(struct vm *vm, GError **error)
+{
+    for (guint i = 0; i < vm->devices->len; i++)
+        device_reset(vm->devices->pdata[i]);
+    for (unsigned i = 0; i < vm->config->cpus; i++) {
+        struct vcpu *vcpu = vm->vcpus[i];
+        x86_cpu_reset(vcpu->cpu, false);
+        vcpu->cpu->wait_for_sipi = i != 0;
+        vcpu_state_replaced(vcpu);
+    }
+    return machine_load(vm, error);
+}
+
+/* Looks once a millisecond whether a vCPU is in user mode, where the engine does not tell by itself
+ * (KVM cannot). Only with -timing, and only until the first is found. */
+static gboolean sample_user_mode(gpointer opaque)
+{
+    struct vm *vm = opaque;
+
+    if (timing_marked(TIMING_USER))
+        return G_SOURCE_REMOVE;
+    if (vm->state != RUN_STATE_RUNNING)
+        return G_SOURCE_CONTINUE;
+    vcpus_stop(vm);
+    for (unsigned i = 0; i < vm->config->cpus; i++) {
+        const struct x86_cpu *cpu = vm->vcpus[i]->cpu;
+        unsigned dpl = (cpu->seg[SEG_SS].attr >> SEG_ATTR_DPL_SHIFT) & 3;
+        if (x86_protected(cpu) && !cpu->wait_for_sipi && dpl == 3)
+            timing_mark(TIMING_USER);
+    }
+    vcpus_go(vm);
+    return G_SOURCE_CONTINUE;
+}
+
+bool vm_start(struct vm *vm, GError **error)
+{
+    for (unsigned i = 0; i < vm->config->cpus; i++) {
+        if (!vcpu_thread_start(vm->vcpus[i], error))
+            return false;
+    }
+    for (unsigned i = 0; i < vm->config->cpus; i++) {
+        if (!vcpu_thread_wait(vm->vcpus[i], error))
+            return false;
+    }
+    if (!machine_reset(vm, error))
+        return false;
+    timing_mark(TIMING_LOADED);
+    if (vm->config->timing)
+        g_timeout_add(1, sample_user_mode, vm);
+    if (!vm->config->start_paused)
+        vcpus_go(vm);
+    return true;
+}
+
+void vm_reset(struct vm *vm)
+{
+    g_autoptr(GError) error = NULL;
+    bool running = vm->state == RUN_STATE_RUNNING;
+
+    vcpus_stop(vm);
+    if (!machine_reset(vm, &error)) {
+        report_error("cannot reset the machine: %s", error->message);
+        vm->exit_code = 1;
+        g_main_loop_quit(vm->loop);
+    } else if (running) {
+        vcpus_go(vm);
+    } else {
+        vm->state = RUN_STATE_PAUSED;
+    }
+}
+
+/* --- requests of other threads --- */
+
+static void end_loop(struct vm *vm, int exit_code)
+{
+    vcpus_stop(vm);
+    vm->state = RUN_STATE_SHUTDOWN;
+    vm->exit_code = exit_code;
+    g_main_loop_quit(vm->loop);
+}
+
+static void shut_down(struct vm *vm, unsigned asked)
+{
+    unsigned by_host = 1u << VM_SHUTDOWN_HOST_SIGNAL | 1u << VM_SHUTDOWN_HOST_UI;
+
+    if (!(asked & by_host) && vm->config->no_shutdown) {
+        vcpus_stop(vm);
+        vm->state = RUN_STATE_SHUTDOWN;
+        return;
+    }
+    end_loop(vm, asked & 1u << VM_SHUTDOWN_ERROR ? 1 : 0);
+}
+
+static gboolean take_requests(gpointer opaque)
+{
+    struct vm *vm = opaque;
+    unsigned asked = atomic_exchange(&vm->asked, 0);
+
+    if (asked & 1u << VM_SHUTDOWN_TRIPLE_FAULT)
+        asked = (asked & ~(1u << VM_SHUTDOWN_TRIPLE_FAULT)) | ASKED_RESET;
+    if (asked & ASKED_RESET && vm->config->no_reboot)
+        asked = (asked & ~ASKED_RESET) | 1u << VM_SHUTDOWN_GUEST;
+    if (asked & ASKED_EXIT)
+        end_loop(vm, atomic_load(&vm->asked_exit_code));
+    else if (asked & ~ASKED_RESET)
+        shut_down(vm, asked);
+    else if (asked & ASKED_RESET)
+        vm_reset(vm);
+    return G_SOURCE_REMOVE;
+}
+
+static void ask(struct vm *vm, unsigned bit)
+{
+    if (!atomic_fetch_or(&vm->asked, bit))
+        g_idle_add_full(G_PRIORITY_HIGH, take_requests, vm, NULL);
+}
+
+void vm_request_shutdown(struct vm *vm, enum vm_shutdown_cause cause)
+{
+    ask(vm, 1u << cause);
+}
+
+void vm_request_reset(struct vm *vm)
+{
+    ask(vm, ASKED_RESET);
+}
+
+void vm_request_exit(struct vm *vm, int exit_code)
+{
+    atomic_store(&vm->asked_exit_code, exit_code);
+    ask(vm, ASKED_EXIT);
+}
+
+void vm_run_loop(struct vm *vm)
+{
+    if (vm->state != RUN_STATE_SHUTDOWN || vm->config->no_shutdown)
+        g_main_loop_run(vm->loop);
+}
