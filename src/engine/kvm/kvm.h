@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Shared by the files of the KVM engine; the rest of Yado sees only `engine_kvm`.
+ *
+ *   kvm.c      the machine: probe, creation, capabilities, interrupt lines
+ *   slots.c    guest memory, kept equal to the machine's address space
+ *   vcpu.c     one virtual CPU: run loop, exits, kicks
+ *   state.c    struct x86_cpu to and from the kernel's structures
+ *   cpuid.c    the CPU model cut down to what this kernel offers
+ *   irqchip.c  interrupt controllers inside the kernel
+ *
+ * Rule for capabilities: ask, never compare versions. What the host refuses is dropped with one
+ * warning, unless no guest could run without it. */
+#ifndef YADO_ENGINE_KVM_KVM_H
+#define YADO_ENGINE_KVM_KVM_H
+
+#include <linux/kvm.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
+
+#include "engine/engine.h"
+#include "memory/memory.h"
+
+struct kvm_slot {
+    uint64_t base, size;
+    uint8_t *host; /* NULL: the slot is free */
+    bool read_only;
+};
+
+struct engine_vm {
+    int system_fd, fd;
+    size_t run_bytes;  /* size of one vCPU's shared page group */
+    bool irqchip;      /* 8259, I/O APIC, local APICs and 8254 are in the kernel */
+    GArray *slots;     /* [main] struct kvm_slot, indexed by slot number */
+    unsigned slots_max;
+    bool read_only_slots; /* without them guest ROM is writable */
+    GArray *wanted;    /* [main] scratch of slots.c */
+    struct x86_model *model;
+    struct kvm_cpuid2 *supported; /* what this kernel can show a guest */
+    uint64_t xcr0_supported;
+
+    /* [msr_lock] Registers of state.c's table this host has; bits go, never come. */
+    pthread_mutex_t msr_lock;
+    uint64_t msrs_usable;
+    atomic_uint warned; /* enum kvm_feature bits already reported as refused */
+};
+
+/* Optional parts of vCPU state; each is warned about once when refused. */
+enum kvm_feature {
+    KVM_FEATURE_XSAVE = 1u << 0,
+    KVM_FEATURE_XCRS = 1u << 1,
+    KVM_FEATURE_DEBUGREGS = 1u << 2,
+    KVM_FEATURE_EVENTS = 1u << 3,
+    KVM_FEATURE_MP_STATE = 1u << 4,
+    KVM_FEATURE_LAPIC = 1u << 5,
+};
+
+struct kvm_vcpu {
+    int fd;
+    struct kvm_run *run;
+    pthread_t thread;         /* [const] after vcpu_init */
+    atomic_bool in_kernel;    /* a kick needs a signal */
+    atomic_bool state_dirty;  /* vcpu->cpu was changed: load it before running */
+    atomic_bool apic_reset;   /* the local APIC goes to power-on state with the next load */
+    bool io_unfinished;       /* the last exit's instruction completes on the next entry */
+    bool window_requested;    /* user-space APIC: waiting for the guest to accept interrupts */
+    uint64_t tsc_offset;      /* as last exchanged with the kernel */
+};
+
+static inline struct kvm_vcpu *kvm_vcpu_of(struct vcpu *vcpu)
+{
+    return vcpu->engine;
+}
+
+/* Warns that the host refuses `what`, once per machine and feature. */
+void kvm_warn_refused(struct engine_vm *kvm, enum kvm_feature feature, const char *what);
+
+bool kvm_has(const struct engine_vm *kvm, int capability);
+
+/* slots.c. Main loop. */
+bool kvm_slots_init(struct vm *vm, GError **error);
+void kvm_slots_free(struct engine_vm *kvm);
+
+/* irqchip.c */
+bool kvm_irqchip_create(struct vm *vm, GError **error);
+void kvm_irqchip_set(struct vm *vm, unsigned gsi, bool level);
+void kvm_lapic_reset(struct vcpu *vcpu);
+
+/* cpuid.c. kvm_cpuid_query(): asks what there is and makes the machine's model of it, which needs
+ * the choice of interrupt controllers made. */
+bool kvm_cpuid_query(struct vm *vm, GError **error);
+bool kvm_cpuid_load(struct vcpu *vcpu, GError **error);
+
+/* vcpu.c */
+bool kvm_vcpu_init(struct vcpu *vcpu, GError **error);
+void kvm_vcpu_destroy(struct vcpu *vcpu);
+enum vcpu_exit kvm_vcpu_run(struct vcpu *vcpu);
+void kvm_vcpu_kick(struct vcpu *vcpu);
+
+/* state.c. kvm_state_load(): vcpu->cpu to the kernel, on the vCPU's thread; false sets error. */
+void kvm_state_get(struct vcpu *vcpu);
+void kvm_state_put(struct vcpu *vcpu);
+bool kvm_state_load(struct vcpu *vcpu, GError **error);
+
+#endif
