@@ -14,6 +14,7 @@
 
 struct vm;
 struct chardev;
+struct device;
 
 enum device_bus {
     BUS_ISA,
@@ -91,7 +92,7 @@ struct device {
     const struct device_type *type; /* [const] */
     char *id;                       /* [const] may be NULL */
     struct vm *vm;                  /* [const] */
-    pthread_mutex_t lock;           /* taken by the core around region callbacks */
+    pthread_mutex_t lock;           /* taken by the core around region callbacks and reset */
 };
 
 /* Registers a type: `DEVICE_TYPE(debugcon) = { .name = "isa-debugcon", … };` */

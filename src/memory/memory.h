@@ -25,6 +25,7 @@ struct region_ops {
     uint64_t (*read)(struct device *dev, uint64_t offset, unsigned size);
     void (*write)(struct device *dev, uint64_t offset, uint64_t value, unsigned size);
     uint8_t min_size, max_size;
+    bool unlocked; /* the callbacks need no dev->lock (per-CPU or read-only registers) */
 };
 
 enum region_kind {
