@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- integer: a sieve, Collatz sequences, and a random number generator ------------------- */
+/* ---- integer: a sieve, Collatz sequences, and a random number generator ---------------------- */
 
 enum { SIEVE_SIZE = 1 << 16, SIEVE_PRIMES = 6542, COLLATZ_STARTS = 3000, LCG_STEPS = 60000 };
 
@@ -60,12 +60,12 @@ static uint64_t integer_run(uint64_t iterations)
 }
 
 const struct workload integer_workload = {
-    .name = "integer", .set = SET_USER, .iterations = 130,
+    .name = "integer", .set = SET_USER, .iterations = 150,
     .about = "sieve, Collatz sequences, multiply and divide",
     .run = integer_run,
 };
 
-/* ---- calls: recursion, where the return addresses are deep and regular ---------------------- */
+/* ---- calls: recursion, where the return addresses are deep and regular ----------------------- */
 
 static __attribute__((noinline)) unsigned fibonacci(unsigned n)
 {
@@ -101,12 +101,12 @@ static uint64_t calls_run(uint64_t iterations)
 }
 
 const struct workload calls_workload = {
-    .name = "calls", .set = SET_USER, .iterations = 800,
+    .name = "calls", .set = SET_USER, .iterations = 1400,
     .about = "recursive functions (Fibonacci, Takeuchi)",
     .run = calls_run,
 };
 
-/* ---- indirect: a bytecode interpreter and calls through pointers ---------------------------- */
+/* ---- indirect: a bytecode interpreter and calls through pointers ----------------------------- */
 
 /* A stack machine whose every operation ends in an indirect jump of its own. */
 enum opcode { OP_PUSH, OP_LOAD, OP_STORE, OP_ADD, OP_MUL, OP_SUB, OP_JUMP_IF, OP_HALT };
@@ -169,8 +169,11 @@ struct shape {
 
 static uint64_t square_area(const struct shape *shape) { return shape->size * shape->size; }
 static uint64_t strip_area(const struct shape *shape) { return shape->size * 2; }
-static uint64_t stairs_area(const struct shape *shape) { return shape->size * (shape->size + 1) / 2; }
 static uint64_t point_area(const struct shape *shape) { return shape->size != 0; }
+static uint64_t stairs_area(const struct shape *shape)
+{
+    return shape->size * (shape->size + 1) / 2;
+}
 
 enum { SHAPE_COUNT = 1000, INTERPRETED_N = 300 };
 static struct shape shapes[SHAPE_COUNT];
@@ -214,7 +217,7 @@ static uint64_t indirect_run(uint64_t iterations)
 }
 
 const struct workload indirect_workload = {
-    .name = "indirect", .set = SET_USER, .iterations = 10000,
+    .name = "indirect", .set = SET_USER, .iterations = 18000,
     .about = "bytecode interpreter (computed goto) and calls through pointers",
     .prepare = indirect_prepare, .run = indirect_run,
 };

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* ---- sort: quicksort and heap sort of 32-bit integers --------------------------------------- */
+/* ---- sort: quicksort and heap sort of 32-bit integers ---------------------------------------- */
 
 enum { SORT_COUNT = 20000, INSERTION_LIMIT = 12 };
 
@@ -98,12 +98,12 @@ static uint64_t sort_run(uint64_t iterations)
 }
 
 const struct workload sort_workload = {
-    .name = "sort", .set = SET_USER, .iterations = 40,
+    .name = "sort", .set = SET_USER, .iterations = 35,
     .about = "quicksort and heap sort of random integers",
     .run = sort_run,
 };
 
-/* ---- hash: SHA-256 (FIPS 180-4, section 6.2) and an open-addressing hash table -------------- */
+/* ---- hash: SHA-256 (FIPS 180-4, section 6.2) and an open-addressing hash table --------------- */
 
 enum { SHA_BLOCK = 64, TABLE_SLOTS = 1 << 13, TABLE_KEYS = 5000 };
 
@@ -232,7 +232,7 @@ static uint64_t hash_run(uint64_t iterations)
 }
 
 const struct workload hash_workload = {
-    .name = "hash", .set = SET_USER, .iterations = 250,
+    .name = "hash", .set = SET_USER, .iterations = 230,
     .about = "SHA-256 in plain C, and a hash table",
     .prepare = hash_prepare, .run = hash_run,
 };

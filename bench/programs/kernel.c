@@ -11,7 +11,7 @@
 
 enum { PAGE = 4096 };
 
-/* ---- syscall: the shortest way into the kernel and back ---------------------------------------- */
+/* ---- syscall: the shortest way into the kernel and back -------------------------------------- */
 
 static uint64_t syscall_run(uint64_t iterations)
 {
@@ -23,12 +23,12 @@ static uint64_t syscall_run(uint64_t iterations)
 }
 
 const struct workload syscall_workload = {
-    .name = "syscall", .set = SET_KERNEL, .iterations = 500000,
+    .name = "syscall", .set = SET_KERNEL, .iterations = 700000,
     .about = "getppid",
     .run = syscall_run,
 };
 
-/* ---- signal: delivery to a handler and return from it ------------------------------------------ */
+/* ---- signal: delivery to a handler and return from it ---------------------------------------- */
 
 static volatile uint64_t signals_seen;
 
@@ -58,12 +58,12 @@ static void signal_verify(uint64_t iterations, uint64_t checksum)
 }
 
 const struct workload signal_workload = {
-    .name = "signal", .set = SET_KERNEL, .iterations = 100000,
+    .name = "signal", .set = SET_KERNEL, .iterations = 45000,
     .about = "signal to itself, handler, return",
     .run = signal_run, .verify = signal_verify,
 };
 
-/* ---- fault: first touch of anonymous memory ----------------------------------------------------- */
+/* ---- fault: first touch of anonymous memory -------------------------------------------------- */
 
 enum { FAULT_PAGES = 256 };     /* mapped and unmapped at a time; an iteration is one page */
 
@@ -95,12 +95,12 @@ static uint64_t fault_run(uint64_t iterations)
 }
 
 const struct workload fault_workload = {
-    .name = "fault", .set = SET_KERNEL, .iterations = 100096,
+    .name = "fault", .set = SET_KERNEL, .iterations = 26112,
     .about = "mmap, first read and write of each page, munmap",
     .run = fault_run,
 };
 
-/* ---- mprotect: a page changes between read-only and writable ------------------------------------ */
+/* ---- mprotect: a page changes between read-only and writable --------------------------------- */
 
 static uint64_t mprotect_run(uint64_t iterations)
 {
@@ -120,7 +120,7 @@ static uint64_t mprotect_run(uint64_t iterations)
 }
 
 const struct workload mprotect_workload = {
-    .name = "mprotect", .set = SET_KERNEL, .iterations = 60000,
+    .name = "mprotect", .set = SET_KERNEL, .iterations = 37000,
     .about = "mprotect to read-only and back, with an access each",
     .run = mprotect_run,
 };

@@ -42,10 +42,10 @@ static void expect_exit(pid_t child, int expected)
     if (waitpid(child, &status, 0) != child)
         die("waitpid: %s", strerror(errno));
     verify_that(WIFEXITED(status) && WEXITSTATUS(status) == expected,
-                "a child ended with wait status %#x instead of exit %d", (unsigned)status, expected);
+                "a child ended with wait status %#x, not exit %d", (unsigned)status, expected);
 }
 
-/* ---- fork ----------------------------------------------------------------------------------------- */
+/* ---- fork ------------------------------------------------------------------------------------ */
 
 static uint64_t fork_run(uint64_t iterations)
 {
@@ -60,12 +60,12 @@ static uint64_t fork_run(uint64_t iterations)
 }
 
 const struct workload fork_workload = {
-    .name = "fork", .set = SET_KERNEL, .iterations = 1200,
+    .name = "fork", .set = SET_KERNEL, .iterations = 850,
     .about = "fork, exit, wait",
     .prepare = stay_on_one_cpu, .run = fork_run,
 };
 
-/* ---- exec ----------------------------------------------------------------------------------------- */
+/* ---- exec ------------------------------------------------------------------------------------ */
 
 static uint64_t exec_run(uint64_t iterations)
 {
@@ -85,12 +85,12 @@ static uint64_t exec_run(uint64_t iterations)
 }
 
 const struct workload exec_workload = {
-    .name = "exec", .set = SET_KERNEL, .iterations = 400,
+    .name = "exec", .set = SET_KERNEL, .iterations = 140,
     .about = "fork, execute a static program, exit, wait",
     .prepare = stay_on_one_cpu, .run = exec_run,
 };
 
-/* ---- switch: two processes hand a turn to each other through a futex ------------------------------- */
+/* ---- switch: two processes hand a turn to each other through a futex ------------------------- */
 
 static void turn_wait(uint32_t *turn, uint32_t mine)
 {
@@ -135,12 +135,12 @@ static uint64_t switch_run(uint64_t iterations)
 }
 
 const struct workload switch_workload = {
-    .name = "switch", .set = SET_KERNEL, .iterations = 20000,
+    .name = "switch", .set = SET_KERNEL, .iterations = 17000,
     .about = "two processes on one CPU hand over through a futex, there and back",
     .prepare = stay_on_one_cpu, .run = switch_run,
 };
 
-/* ---- pipe: a message goes to another process and comes back ---------------------------------------- */
+/* ---- pipe: a message goes to another process and comes back ---------------------------------- */
 
 static void pass(int from, int to, uint64_t *message, uint64_t add)
 {
@@ -181,7 +181,7 @@ static uint64_t pipe_run(uint64_t iterations)
 }
 
 const struct workload pipe_workload = {
-    .name = "pipe", .set = SET_KERNEL, .iterations = 15000,
+    .name = "pipe", .set = SET_KERNEL, .iterations = 18000,
     .about = "ping-pong of two processes on one CPU through two pipes",
     .prepare = stay_on_one_cpu, .run = pipe_run,
 };
