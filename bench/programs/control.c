@@ -60,7 +60,9 @@ static uint64_t integer_run(uint64_t iterations)
 }
 
 const struct workload integer_workload = {
-    .name = "integer", .set = SET_USER, .iterations = 150,
+    .name = "integer",
+    .set = SET_USER,
+    .iterations = 150,
     .about = "sieve, Collatz sequences, multiply and divide",
     .run = integer_run,
 };
@@ -74,7 +76,7 @@ static __attribute__((noinline)) unsigned fibonacci(unsigned n)
     if (n < 2)
         return n;
     before = fibonacci(n - 1);
-    __asm__ volatile("" ::: "memory");      /* else the compiler turns the recursion into loops */
+    __asm__ volatile("" ::: "memory"); /* else the compiler turns the recursion into loops */
     return before + fibonacci(n - 2);
 }
 
@@ -101,7 +103,9 @@ static uint64_t calls_run(uint64_t iterations)
 }
 
 const struct workload calls_workload = {
-    .name = "calls", .set = SET_USER, .iterations = 1400,
+    .name = "calls",
+    .set = SET_USER,
+    .iterations = 1400,
     .about = "recursive functions (Fibonacci, Takeuchi)",
     .run = calls_run,
 };
@@ -114,18 +118,16 @@ enum opcode { OP_PUSH, OP_LOAD, OP_STORE, OP_ADD, OP_MUL, OP_SUB, OP_JUMP_IF, OP
 /* sum = 0; n = argument; do { sum = sum + n * n; n = n - 1; } while (n); */
 enum { VAR_SUM, VAR_N, VAR_COUNT };
 static const uint8_t sum_of_squares[] = {
-    OP_PUSH, 0, OP_STORE, VAR_SUM,
-    OP_LOAD, VAR_SUM, OP_LOAD, VAR_N, OP_LOAD, VAR_N, OP_MUL, OP_ADD, OP_STORE, VAR_SUM,
-    OP_LOAD, VAR_N, OP_PUSH, 1, OP_SUB, OP_STORE, VAR_N,
-    OP_LOAD, VAR_N, OP_JUMP_IF, 4,
-    OP_HALT,
+    OP_PUSH, 0,        OP_STORE, VAR_SUM,  OP_LOAD, VAR_SUM,    OP_LOAD, VAR_N,   OP_LOAD,
+    VAR_N,   OP_MUL,   OP_ADD,   OP_STORE, VAR_SUM, OP_LOAD,    VAR_N,   OP_PUSH, 1,
+    OP_SUB,  OP_STORE, VAR_N,    OP_LOAD,  VAR_N,   OP_JUMP_IF, 4,       OP_HALT,
 };
 
 static __attribute__((noinline)) uint64_t interpret(const uint8_t *code, uint64_t n)
 {
     static const void *const targets[] = {
-        [OP_PUSH] = &&push, [OP_LOAD] = &&load, [OP_STORE] = &&store, [OP_ADD] = &&add,
-        [OP_MUL] = &&mul, [OP_SUB] = &&sub, [OP_JUMP_IF] = &&jump_if, [OP_HALT] = &&halt,
+        [OP_PUSH] = &&push, [OP_LOAD] = &&load, [OP_STORE] = &&store,     [OP_ADD] = &&add,
+        [OP_MUL] = &&mul,   [OP_SUB] = &&sub,   [OP_JUMP_IF] = &&jump_if, [OP_HALT] = &&halt,
     };
     uint64_t variables[VAR_COUNT] = { [VAR_N] = n };
     uint64_t stack[8], *top = stack;
@@ -167,9 +169,18 @@ struct shape {
     uint64_t size;
 };
 
-static uint64_t square_area(const struct shape *shape) { return shape->size * shape->size; }
-static uint64_t strip_area(const struct shape *shape) { return shape->size * 2; }
-static uint64_t point_area(const struct shape *shape) { return shape->size != 0; }
+static uint64_t square_area(const struct shape *shape)
+{
+    return shape->size * shape->size;
+}
+static uint64_t strip_area(const struct shape *shape)
+{
+    return shape->size * 2;
+}
+static uint64_t point_area(const struct shape *shape)
+{
+    return shape->size != 0;
+}
 static uint64_t stairs_area(const struct shape *shape)
 {
     return shape->size * (shape->size + 1) / 2;
@@ -177,12 +188,15 @@ static uint64_t stairs_area(const struct shape *shape)
 
 enum { SHAPE_COUNT = 1000, INTERPRETED_N = 300 };
 static struct shape shapes[SHAPE_COUNT];
-static uint64_t shapes_area;        /* what the calls must add up to */
+static uint64_t shapes_area; /* what the calls must add up to */
 
 static void indirect_prepare(void)
 {
     static uint64_t (*const areas[])(const struct shape *) = {
-        square_area, strip_area, stairs_area, point_area,
+        square_area,
+        strip_area,
+        stairs_area,
+        point_area,
     };
     uint64_t state = 5;
 
@@ -207,8 +221,8 @@ static uint64_t indirect_run(uint64_t iterations)
 
         for (unsigned k = 0; k < SHAPE_COUNT; k++)
             area += shapes[k].area(&shapes[k]);
-        verify_that(squares == n * (n + 1) * (2 * n + 1) / 6,
-                    "the interpreter computed %llu", (unsigned long long)squares);
+        verify_that(squares == n * (n + 1) * (2 * n + 1) / 6, "the interpreter computed %llu",
+                    (unsigned long long)squares);
         verify_that(area == shapes_area, "the calls through pointers computed %llu, not %llu",
                     (unsigned long long)area, (unsigned long long)shapes_area);
         checksum = checksum_add(checksum, squares + area);
@@ -217,7 +231,10 @@ static uint64_t indirect_run(uint64_t iterations)
 }
 
 const struct workload indirect_workload = {
-    .name = "indirect", .set = SET_USER, .iterations = 18000,
+    .name = "indirect",
+    .set = SET_USER,
+    .iterations = 18000,
     .about = "bytecode interpreter (computed goto) and calls through pointers",
-    .prepare = indirect_prepare, .run = indirect_run,
+    .prepare = indirect_prepare,
+    .run = indirect_run,
 };

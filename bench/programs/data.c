@@ -98,7 +98,9 @@ static uint64_t sort_run(uint64_t iterations)
 }
 
 const struct workload sort_workload = {
-    .name = "sort", .set = SET_USER, .iterations = 35,
+    .name = "sort",
+    .set = SET_USER,
+    .iterations = 35,
     .about = "quicksort and heap sort of random integers",
     .run = sort_run,
 };
@@ -121,27 +123,30 @@ static const uint32_t sha_start[8] = {
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 };
 
-static uint32_t rotate(uint32_t value, unsigned by) { return value >> by | value << (32 - by); }
+static uint32_t rotate(uint32_t value, unsigned by)
+{
+    return value >> by | value << (32 - by);
+}
 
 static void sha_block(uint32_t hash[8], const uint8_t block[SHA_BLOCK])
 {
     uint32_t w[64], s[8];
 
     for (unsigned i = 0; i < 16; i++)
-        w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
-               (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
+        w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16
+               | (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
     for (unsigned i = 16; i < 64; i++) {
         uint32_t a = w[i - 15], b = w[i - 2];
 
-        w[i] = w[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + w[i - 7] +
-               (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
+        w[i] = w[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + w[i - 7]
+               + (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
     }
     memcpy(s, hash, sizeof(s));
     for (unsigned i = 0; i < 64; i++) {
         uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
         uint32_t majority = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
-        uint32_t t1 = s[7] + (rotate(s[4], 6) ^ rotate(s[4], 11) ^ rotate(s[4], 25)) + choice +
-                      sha_constants[i] + w[i];
+        uint32_t t1 = s[7] + (rotate(s[4], 6) ^ rotate(s[4], 11) ^ rotate(s[4], 25)) + choice
+                      + sha_constants[i] + w[i];
         uint32_t t2 = (rotate(s[0], 2) ^ rotate(s[0], 13) ^ rotate(s[0], 22)) + majority;
 
         memmove(s + 1, s, 7 * sizeof(s[0]));
@@ -181,7 +186,7 @@ static uint64_t sha_run(unsigned blocks)
 }
 
 struct slot {
-    uint64_t key;       /* zero: free */
+    uint64_t key; /* zero: free */
     uint64_t value;
 };
 static struct slot table[TABLE_SLOTS];
@@ -232,7 +237,10 @@ static uint64_t hash_run(uint64_t iterations)
 }
 
 const struct workload hash_workload = {
-    .name = "hash", .set = SET_USER, .iterations = 230,
+    .name = "hash",
+    .set = SET_USER,
+    .iterations = 230,
     .about = "SHA-256 in plain C, and a hash table",
-    .prepare = hash_prepare, .run = hash_run,
+    .prepare = hash_prepare,
+    .run = hash_run,
 };

@@ -107,14 +107,17 @@ static void scalar_verify(uint64_t iterations, uint64_t checksum)
 }
 
 const struct workload scalar_workload = {
-    .name = "fp-scalar", .set = SET_USER, .iterations = 750,
+    .name = "fp-scalar",
+    .set = SET_USER,
+    .iterations = 750,
     .about = "five bodies under gravity, double precision",
-    .run = scalar_run, .verify = scalar_verify,
+    .run = scalar_run,
+    .verify = scalar_verify,
 };
 
 /* ---- vector: matrix product in single precision ---------------------------------------------- */
 
-enum { MATRIX = 192 };      /* a multiple of every vector's length; three of them fit into L2 */
+enum { MATRIX = 192 }; /* a multiple of every vector's length; three of them fit into L2 */
 
 typedef float matrix[MATRIX][MATRIX] __attribute__((aligned(64)));
 static matrix left, right, product;
@@ -158,8 +161,9 @@ static void vector_prepare(void)
             right[i][k] = (float)(lcg_next(&state) >> 60);
         }
     }
-    multiply = __builtin_cpu_supports("avx512f") ? multiply_avx512 :
-               __builtin_cpu_supports("avx2") ? multiply_avx : multiply_sse;
+    multiply = __builtin_cpu_supports("avx512f") ? multiply_avx512
+               : __builtin_cpu_supports("avx2")  ? multiply_avx
+                                                 : multiply_sse;
 }
 
 static uint64_t vector_run(uint64_t iterations)
@@ -198,9 +202,13 @@ static void vector_verify(uint64_t iterations, uint64_t checksum)
 }
 
 const struct workload vector_workload = {
-    .name = "fp-vector", .set = SET_USER, .iterations = 100,
+    .name = "fp-vector",
+    .set = SET_USER,
+    .iterations = 100,
     .about = "matrix product with the widest vectors the CPU has (SSE, AVX, AVX-512)",
-    .prepare = vector_prepare, .run = vector_run, .verify = vector_verify,
+    .prepare = vector_prepare,
+    .run = vector_run,
+    .verify = vector_verify,
 };
 
 /* ---- x87: long double ------------------------------------------------------------------------ */
@@ -211,7 +219,7 @@ static uint64_t x87_run(uint64_t iterations)
 {
     static const long double pi = 3.14159265358979323846264338327950288L;
     static const long double euler = 2.71828182845904523536028747135266250L;
-    static volatile long double one = 1;    /* else the compiler computes it all once */
+    static volatile long double one = 1; /* else the compiler computes it all once */
     long double drift = 0;
 
     for (uint64_t i = 0; i < iterations; i++) {
@@ -241,7 +249,9 @@ static uint64_t x87_run(uint64_t iterations)
 }
 
 const struct workload x87_workload = {
-    .name = "x87", .set = SET_USER, .iterations = 800000,
+    .name = "x87",
+    .set = SET_USER,
+    .iterations = 800000,
     .about = "pi and e in long double",
     .run = x87_run,
 };

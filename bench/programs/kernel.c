@@ -23,7 +23,9 @@ static uint64_t syscall_run(uint64_t iterations)
 }
 
 const struct workload syscall_workload = {
-    .name = "syscall", .set = SET_KERNEL, .iterations = 700000,
+    .name = "syscall",
+    .set = SET_KERNEL,
+    .iterations = 700000,
     .about = "getppid",
     .run = syscall_run,
 };
@@ -58,23 +60,26 @@ static void signal_verify(uint64_t iterations, uint64_t checksum)
 }
 
 const struct workload signal_workload = {
-    .name = "signal", .set = SET_KERNEL, .iterations = 45000,
+    .name = "signal",
+    .set = SET_KERNEL,
+    .iterations = 45000,
     .about = "signal to itself, handler, return",
-    .run = signal_run, .verify = signal_verify,
+    .run = signal_run,
+    .verify = signal_verify,
 };
 
 /* ---- fault: first touch of anonymous memory -------------------------------------------------- */
 
-enum { FAULT_PAGES = 256 };     /* mapped and unmapped at a time; an iteration is one page */
+enum { FAULT_PAGES = 256 }; /* mapped and unmapped at a time; an iteration is one page */
 
 static uint8_t *map_pages(size_t count)
 {
-    uint8_t *pages = mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                          -1, 0);
+    uint8_t *pages =
+        mmap(NULL, count * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     if (pages == MAP_FAILED)
         die("cannot map %zu pages: %s", count, strerror(errno));
-    madvise(pages, count * PAGE, MADV_NOHUGEPAGE);      /* may be unknown to the kernel: fine */
+    madvise(pages, count * PAGE, MADV_NOHUGEPAGE); /* may be unknown to the kernel: fine */
     return pages;
 }
 
@@ -95,7 +100,9 @@ static uint64_t fault_run(uint64_t iterations)
 }
 
 const struct workload fault_workload = {
-    .name = "fault", .set = SET_KERNEL, .iterations = 26112,
+    .name = "fault",
+    .set = SET_KERNEL,
+    .iterations = 26112,
     .about = "mmap, first read and write of each page, munmap",
     .run = fault_run,
 };
@@ -120,7 +127,9 @@ static uint64_t mprotect_run(uint64_t iterations)
 }
 
 const struct workload mprotect_workload = {
-    .name = "mprotect", .set = SET_KERNEL, .iterations = 37000,
+    .name = "mprotect",
+    .set = SET_KERNEL,
+    .iterations = 37000,
     .about = "mprotect to read-only and back, with an access each",
     .run = mprotect_run,
 };

@@ -64,9 +64,12 @@ static uint64_t memcpy_run(uint64_t iterations)
 }
 
 const struct workload memcpy_workload = {
-    .name = "memcpy", .set = SET_USER, .iterations = 2800,
+    .name = "memcpy",
+    .set = SET_USER,
+    .iterations = 2800,
     .about = "memcpy (small and 256 KiB), strlen, memcmp of the C library",
-    .prepare = memcpy_prepare, .run = memcpy_run,
+    .prepare = memcpy_prepare,
+    .run = memcpy_run,
 };
 
 /* ---- chase: one random cycle through 64 MiB -------------------------------------------------- */
@@ -76,7 +79,7 @@ enum { NODE_COUNT = 1 << 20 };
 /* One per cache line, so that every step misses the caches and nearly all of the TLBs. */
 struct node {
     struct node *next;
-    uint64_t order;     /* steps from node 0 */
+    uint64_t order; /* steps from node 0 */
 } __attribute__((aligned(64)));
 static struct node *nodes;
 
@@ -125,7 +128,11 @@ static void chase_verify(uint64_t iterations, uint64_t checksum)
 }
 
 const struct workload chase_workload = {
-    .name = "chase", .set = SET_USER, .iterations = 600000,
+    .name = "chase",
+    .set = SET_USER,
+    .iterations = 600000,
     .about = "dependent loads along a random cycle through 64 MiB",
-    .prepare = chase_prepare, .run = chase_run, .verify = chase_verify,
+    .prepare = chase_prepare,
+    .run = chase_run,
+    .verify = chase_verify,
 };

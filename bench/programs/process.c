@@ -60,9 +60,12 @@ static uint64_t fork_run(uint64_t iterations)
 }
 
 const struct workload fork_workload = {
-    .name = "fork", .set = SET_KERNEL, .iterations = 850,
+    .name = "fork",
+    .set = SET_KERNEL,
+    .iterations = 850,
     .about = "fork, exit, wait",
-    .prepare = stay_on_one_cpu, .run = fork_run,
+    .prepare = stay_on_one_cpu,
+    .run = fork_run,
 };
 
 /* ---- exec ------------------------------------------------------------------------------------ */
@@ -85,9 +88,12 @@ static uint64_t exec_run(uint64_t iterations)
 }
 
 const struct workload exec_workload = {
-    .name = "exec", .set = SET_KERNEL, .iterations = 140,
+    .name = "exec",
+    .set = SET_KERNEL,
+    .iterations = 140,
     .about = "fork, execute a static program, exit, wait",
-    .prepare = stay_on_one_cpu, .run = exec_run,
+    .prepare = stay_on_one_cpu,
+    .run = exec_run,
 };
 
 /* ---- switch: two processes hand a turn to each other through a futex ------------------------- */
@@ -111,7 +117,10 @@ static void turn_give(uint32_t *turn, uint32_t other)
 
 static uint64_t switch_run(uint64_t iterations)
 {
-    struct { uint32_t turn; uint64_t passes; } *shared;
+    struct {
+        uint32_t turn;
+        uint64_t passes;
+    } * shared;
 
     shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED)
@@ -129,15 +138,18 @@ static uint64_t switch_run(uint64_t iterations)
     expect_exit(child, 0);
     uint64_t passes = shared->passes;
     munmap(shared, 4096);
-    verify_that(passes == 2 * iterations, "%llu turns instead of %llu",
-                (unsigned long long)passes, (unsigned long long)(2 * iterations));
+    verify_that(passes == 2 * iterations, "%llu turns instead of %llu", (unsigned long long)passes,
+                (unsigned long long)(2 * iterations));
     return passes;
 }
 
 const struct workload switch_workload = {
-    .name = "switch", .set = SET_KERNEL, .iterations = 17000,
+    .name = "switch",
+    .set = SET_KERNEL,
+    .iterations = 17000,
     .about = "two processes on one CPU hand over through a futex, there and back",
-    .prepare = stay_on_one_cpu, .run = switch_run,
+    .prepare = stay_on_one_cpu,
+    .run = switch_run,
 };
 
 /* ---- pipe: a message goes to another process and comes back ---------------------------------- */
@@ -181,7 +193,10 @@ static uint64_t pipe_run(uint64_t iterations)
 }
 
 const struct workload pipe_workload = {
-    .name = "pipe", .set = SET_KERNEL, .iterations = 18000,
+    .name = "pipe",
+    .set = SET_KERNEL,
+    .iterations = 18000,
     .about = "ping-pong of two processes on one CPU through two pipes",
-    .prepare = stay_on_one_cpu, .run = pipe_run,
+    .prepare = stay_on_one_cpu,
+    .run = pipe_run,
 };

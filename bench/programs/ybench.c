@@ -13,10 +13,10 @@
 #include <time.h>
 
 static const struct workload *const workloads[] = {
-    &integer_workload, &calls_workload, &indirect_workload, &sort_workload, &hash_workload,
-    &scalar_workload, &vector_workload, &x87_workload, &memcpy_workload, &chase_workload,
-    &syscall_workload, &signal_workload, &fault_workload, &mprotect_workload, &fork_workload,
-    &exec_workload, &switch_workload, &pipe_workload,
+    &integer_workload, &calls_workload,  &indirect_workload, &sort_workload,     &hash_workload,
+    &scalar_workload,  &vector_workload, &x87_workload,      &memcpy_workload,   &chase_workload,
+    &syscall_workload, &signal_workload, &fault_workload,    &mprotect_workload, &fork_workload,
+    &exec_workload,    &switch_workload, &pipe_workload,
 };
 #define WORKLOAD_COUNT (sizeof(workloads) / sizeof(workloads[0]))
 

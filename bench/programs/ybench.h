@@ -16,19 +16,19 @@
 #include <stdint.h>
 
 enum workload_set {
-    SET_USER,       /* spends its time in user mode */
-    SET_KERNEL,     /* spends its time in the guest's kernel and on the way there and back */
+    SET_USER,   /* spends its time in user mode */
+    SET_KERNEL, /* spends its time in the guest's kernel and on the way there and back */
 };
 
 struct workload {
     const char *name;
     enum workload_set set;
-    uint64_t iterations;            /* about 100 ms natively on a CPU of 2025; less where that
-                                     * would take an emulator minutes */
+    uint64_t iterations; /* about 100 ms natively on a CPU of 2025; less where that
+                          * would take an emulator minutes */
     const char *about;
-    void (*prepare)(void);          /* may be NULL */
+    void (*prepare)(void); /* may be NULL */
     uint64_t (*run)(uint64_t iterations);
-    void (*verify)(uint64_t iterations, uint64_t checksum);     /* may be NULL */
+    void (*verify)(uint64_t iterations, uint64_t checksum); /* may be NULL */
 };
 
 extern const struct workload integer_workload;
