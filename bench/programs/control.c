@@ -117,11 +117,14 @@ enum opcode { OP_PUSH, OP_LOAD, OP_STORE, OP_ADD, OP_MUL, OP_SUB, OP_JUMP_IF, OP
 
 /* sum = 0; n = argument; do { sum = sum + n * n; n = n - 1; } while (n); */
 enum { VAR_SUM, VAR_N, VAR_COUNT };
-/* clang-format off: a line is a statement */
+/* A line is a statement, which the formatter would not see. */
+/* clang-format off */
 static const uint8_t sum_of_squares[] = {
-    OP_PUSH, 0,        OP_STORE, VAR_SUM,  OP_LOAD, VAR_SUM,    OP_LOAD, VAR_N,   OP_LOAD,
-    VAR_N,   OP_MUL,   OP_ADD,   OP_STORE, VAR_SUM, OP_LOAD,    VAR_N,   OP_PUSH, 1,
-    OP_SUB,  OP_STORE, VAR_N,    OP_LOAD,  VAR_N,   OP_JUMP_IF, 4,       OP_HALT,
+    OP_PUSH, 0, OP_STORE, VAR_SUM,
+    OP_LOAD, VAR_SUM, OP_LOAD, VAR_N, OP_LOAD, VAR_N, OP_MUL, OP_ADD, OP_STORE, VAR_SUM,
+    OP_LOAD, VAR_N, OP_PUSH, 1, OP_SUB, OP_STORE, VAR_N,
+    OP_LOAD, VAR_N, OP_JUMP_IF, 4,
+    OP_HALT,
 };
 /* clang-format on */
 
