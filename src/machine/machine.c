@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Boards, and what they start from. The files to boot from are opened once and stay open, so that a
+ * reset starts the same system whatever has become of their paths since. */
+#include "machine/machine.h"
+
+#include <string.h>
+
+#include "hw/board.h"
+#include "machine/acpi.h"
+#include "machine/boot.h"
+#include "machine/boot_bios.h"
+#include "vm/vm.h"
+
+/* --- the boot source, a part of the board --------------------------------------------------- */
+
+struct boot_device {
+    struct device dev;
+    struct boot boot;
+    struct boot_bios bios;
+};
+
+static bool boot_realize(struct device *dev, GError **error)
+{
+    struct boot_device *source = container_of(dev, struct boot_device, dev);
+    const struct vm_config *config = dev->vm->config;
+    struct boot *boot = &source->boot;
+    boot->kernel.fd = boot->initrd.fd = -1;
+    boot->ram = &dev->vm->ram;
+    boot->command_line = config->append ? config->append : "";
+    if (config->kernel && config->bios)
+        return fail(error, "-kernel and -bios exclude each other: a kernel is started directly, "
+                    "without firmware");
+    if (!config->kernel && (config->initrd || config->append))
+        return fail(error, "%s goes with -kernel, which is missing",
+                    config->initrd ? "-initrd" : "-append");
+    if (config->bios) {
+        if (!boot_bios_open(&source->bios, config->bios, error))
+            return false;
+        address_space_add(dev->vm->memory, &source->bios.region);
+        return true;
+    }
+    if (!config->kernel)
+        return fail(error, "there is nothing to boot: give a kernel with -kernel or firmware with "
+                    "-bios");
+    if (!boot_file_open(&boot->kernel, "-kernel", config->kernel, error))
+        return false;
+    if (!config->initrd || boot_file_open(&boot->initrd, "-initrd", config->initrd, error))
+        return true;
+    boot_file_close(&boot->kernel);
+    return false;
+}
+
+static void boot_unrealize(struct device *dev)
+{
+    struct boot_device *source = container_of(dev, struct boot_device, dev);
+    boot_file_close(&source->boot.kernel);
+    boot_file_close(&source->boot.initrd);
+    if (source->bios.rom)
+        address_space_remove(dev->vm->memory, &source->bios.region);
+    boot_bios_close(&source->bios);
+}
+
+DEVICE_TYPE(boot) = {
+    .name = "boot", .description = "kernel or firmware the machine starts from",
+    .bus = BUS_SYSTEM, .size = sizeof(struct boot_device),
+    .realize = boot_realize, .unrealize = boot_unrealize,
+};
+
+/* --- boards --------------------------------------------------------------------------------- */
+
+static bool devices_create(struct vm *vm, const char *const *types, GError **error)
+{
+    for (; *types; types++)
+        if (!board_device_create(vm, *types, error))
+            return false;
+    return true;
+}
+
+/* The serial ports' back ends come as pointers, not as ids: they may have no id. */
+static bool serial_create(struct vm *vm, unsigned index, GError **error)
+{
+    struct device *dev = device_new(vm, "isa-serial", NULL, error);
+    if (!dev)
+        return false;
+    for (const struct property *p = dev->type->properties; p->name; p++)
+        if (p->kind == PROPERTY_KIND_CHARDEV)
+            *(struct chardev **)((char *)dev + p->offset) = vm->config->serial[index];
+    char number[4] = { '0' + index };
+    if (device_set(dev, "index", number, error) && device_realize(dev, error))
+        return true;
+    device_free(dev);
+    return false;
+}
+
+static bool serials_create(struct vm *vm, GError **error)
+{
+    for (unsigned i = 0; i < VM_SERIAL_PORTS; i++)
+        if (vm->config->serial[i] && !serial_create(vm, i, error))
+            return fail_prefix(error, "serial port %u: ", i);
+    return true;
+}
+
+static bool interrupts_create(struct vm *vm, GError **error)
+{
+    static const char *const in_kernel[] = { "kernel-irqchip", NULL };
+    static const char *const own[] = { "pit", NULL };
+    return board_interrupts_create(vm, error) &&
+           devices_create(vm, vm->engine->kernel_irqchip(vm) ? in_kernel : own, error);
+}
+
+static bool pc_create(struct vm *vm, GError **error)
+{
+    static const char *const types[] = { "boot", "rtc", "i8042", "port92", "acpi-pm", NULL };
+    return interrupts_create(vm, error) && devices_create(vm, types, error) &&
+           serials_create(vm, error);
+}
+
+/* As `pc` without the keyboard controller and its gate; ACPI's registers are the same, so that one
+ * set of tables serves both. */
+static bool microvm_create(struct vm *vm, GError **error)
+{
+    static const char *const types[] = { "boot", "rtc", "acpi-pm", NULL };
+    return interrupts_create(vm, error) && devices_create(vm, types, error) &&
+           serials_create(vm, error);
+}
+
+const struct machine_type machine_types[] = {
+    { "pc", "PC with the legacy devices (default)", pc_create },
+    { "microvm", "small board: serial ports, timers, ACPI; starts fastest", microvm_create },
+    { 0 },
+};
+
+const struct machine_type *machine_type_find(const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    for (const struct machine_type *type = machine_types; type->name; type++) {
+        if (!strcmp(type->name, name))
+            return type;
+        g_ptr_array_add(names, (void *)type->name);
+    }
+    g_ptr_array_add(names, NULL);
+    fail(error, "machine type '%s' is unknown%s", name,
+         hint_nearest(name, (const char *const *)names->pdata));
+    return NULL;
+}
+
+/* How much memory there is, as firmware reads it: KiB above 1 MiB, 64 KiB units above 16 MiB and above
+ * 4 GiB; and how many CPUs beside the first. (SeaBIOS reads these on boards without fw_cfg.) */
+static void cmos_fill(struct vm *vm)
+{
+    uint64_t low = vm->ram.below_4g_size, high = vm->ram.size - low;
+    uint64_t extended = low > 1 << 20 ? MIN((low >> 10) - 1024, 65535) : 0;
+    uint64_t above_16m = low > 16 << 20 ? MIN((low - (16 << 20)) >> 16, 65535) : 0;
+    const struct {
+        uint8_t index, value;
+    } bytes[] = {
+        { 0x15, 640 & 0xff }, { 0x16, 640 >> 8 },
+        { 0x17, extended & 0xff }, { 0x18, extended >> 8 },
+        { 0x30, extended & 0xff }, { 0x31, extended >> 8 },
+        { 0x34, above_16m & 0xff }, { 0x35, above_16m >> 8 },
+        { 0x5b, high >> 16 & 0xff }, { 0x5c, high >> 24 & 0xff }, { 0x5d, high >> 32 & 0xff },
+        { 0x5f, vm->config->cpus - 1 },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(bytes); i++)
+        rtc_set_cmos(vm, bytes[i].index, bytes[i].value);
+}
+
+bool machine_create(struct vm *vm, GError **error)
+{
+    const struct machine_type *type = machine_type_find(vm->config->machine, error);
+    if (!type || !type->create(vm, error))
+        return false;
+    cmos_fill(vm);
+    return true;
+}
+
+bool machine_load(struct vm *vm, GError **error)
+{
+    struct device *dev = board_find(vm, "boot");
+    struct boot_device *source = container_of(dev, struct boot_device, dev);
+    struct boot *boot = &source->boot;
+    boot->cpu = vm->vcpus[0]->cpu;
+    if (source->bios.rom)
+        return boot_bios_load(&source->bios, boot, error);
+    boot->rsdp = 0;
+    if (vm->config->acpi && boot_ram(boot, BOOT_TABLES, BOOT_TABLES_SIZE) &&
+        !acpi_load(vm, boot, &boot->rsdp, error))
+        return false;
+    return boot_kernel(boot, error);
+}
