@@ -16,8 +16,8 @@
 #define KVM_DEVICE "/dev/kvm"
 
 /* Four pages the kernel uses to run real mode on CPUs that cannot do so natively, in a range no
- * machine of ours maps: below the firmware at the end of the first 4 GiB. */
-#define IDENTITY_MAP_BASE 0xfffbc000u
+ * machine of ours maps: below the largest firmware, behind the local APICs. */
+#define IDENTITY_MAP_BASE 0xfeffc000u
 #define TSS_BASE (IDENTITY_MAP_BASE + 0x1000)
 
 /* "root:kvm 0660", what somebody needs to see to repair the permission. */
