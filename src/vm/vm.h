@@ -51,6 +51,7 @@ struct vm {
     struct pic *pic;       /* NULL with an in-kernel irqchip */
     struct ioapic *ioapic; /* same */
     struct irq_line *gsi;  /* 24 lines the board's devices drive (ISA IRQ n = gsi[n]) */
+    atomic_bool a20_off;   /* [atomic] see board_set_a20(); vCPUs take it over on VCPU_ENGINE */
     enum run_state state;  /* [main] */
     int exit_code;         /* [main] of the process when the loop ends */
     GMainLoop *loop;
