@@ -161,7 +161,7 @@ void vm_free(struct vm *vm)
         ;
     while (vm->devices->len) {
         /* Later devices may lean on earlier ones. */
-        device_free(g_ptr_array_steal_index(vm->devices, vm->devices->len - 1));
+        device_free(vm->devices->pdata[vm->devices->len - 1]);
     }
     g_ptr_array_unref(vm->devices);
     for (unsigned i = 0; vm->vcpus && i < vm->config->cpus; i++)
