@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "machine/machine.h"
+#include "util/keyval.h"
+
+/* --- memory --- */
+
+bool settings_memory(struct vm_config *config, const char *text, GError **error)
+{
+    static const char *const names[] = {"size", "slots", "maxmem", NULL};
+    auto_keyval *options = keyval_parse(text, "size", error);
+    uint64_t bytes = config->memory_bytes, most, slots = 0;
+
+    if (!options)
+        return false;
+    const char *size = keyval_take(options, "size"), *maxmem = keyval_take(options, "maxmem");
+    if ((size && !parse_size("memory", size, 1 << 20, &bytes, error)) ||
+        !keyval_take_unsigned(options, "slots", 256, &slots, error) ||
+        !keyval_finish(options, names, error))
+        return false;
+    most = bytes;
+    if (maxmem && !parse_size("maxmem", maxmem, 1 << 20, &most, error))
+        return false;
+    if (bytes < VM_MEMORY_MIN)
+        return fail(error, "a machine needs at least 1M of memory");
+    if (bytes > VM_MEMORY_MAX)
+        return fail(error, "a machine takes at most %lluG of memory", VM_MEMORY_MAX >> 30);
+    if (most != bytes)
+        return fail(error, "maxmem=%s: memory cannot be added later, so it is the size or left out",
+                    maxmem);
+    config->memory_bytes = (bytes + GUEST_PAGE_SIZE - 1) & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
+    return true;
+}
+
+/* --- CPUs --- */
+
+/* What of a topology was not said follows from the rest: cores first, as QEMU fills it. */
+struct topology {
+    uint64_t cpus, sockets, dies, cores, threads, max;
+};
+
+static bool take_count(struct keyval *options, const char *name, uint64_t *count, GError **error)
+{
+    const char *text = keyval_take(options, name);
+    if (!text)
+        return true;
+    if (!parse_unsigned(name, text, UINT32_MAX, count, error))
+        return false;
+    return *count || fail(error, "%s is at least 1", name);
+}
+
+static bool topology_complete(struct topology *topology, GError **error)
+{
+    uint64_t rest;
+
+    if (!topology->dies)
+        topology->dies = 1;
+    if (!topology->max)
+        topology->max = topology->cpus;
+    if (topology->max) {
+        /* Everything but the cores: what divides by it is filled with cores. */
+        rest = MAX(topology->sockets, 1) * topology->dies * MAX(topology->threads, 1);
+        if (!topology->cores && topology->sockets)
+            topology->cores = MAX(topology->max / rest, 1);
+        rest = topology->dies * MAX(topology->cores, 1) * MAX(topology->threads, 1);
+        if (topology->cores && !topology->sockets)
+            topology->sockets = MAX(topology->max / rest, 1);
+        if (!topology->cores) {
+            topology->sockets = 1;
+            topology->cores = MAX(topology->max / (topology->dies * MAX(topology->threads, 1)), 1);
+        }
+    }
+    topology->sockets = MAX(topology->sockets, 1);
+    topology->cores = MAX(topology->cores, 1);
+    topology->threads = MAX(topology->threads, 1);
+    uint64_t product = topology->sockets * topology->dies * topology->cores * topology->threads;
+    if (!topology->max)
+        topology->max = product;
+    if (!topology->cpus)
+        topology->cpus = topology->max;
+    if (product != topology->max)
+        return fail(error,
+                    "sockets %" G_GUINT64_FORMAT " * dies %" G_GUINT64_FORMAT
+                    " * cores %" G_GUINT64_FORMAT " * threads %" G_GUINT64_FORMAT
+                    " is not the number of CPUs, %" G_GUINT64_FORMAT,
+                    topology->sockets, topology->dies, topology->cores, topology->threads,
+                    topology->max);
+    return true;
+}
+
+bool settings_smp(struct vm_config *config, const char *text, GError **error)
+{
+    static const char *const names[] = {"cpus",  "sockets", "dies", "cores",
+                                        "threads", "maxcpus", NULL};
+    auto_keyval *options = keyval_parse(text, "cpus", error);
+    struct topology topology = {0};
+
+    if (!options || !take_count(options, "cpus", &topology.cpus, error) ||
+        !take_count(options, "sockets", &topology.sockets, error) ||
+        !take_count(options, "dies", &topology.dies, error) ||
+        !take_count(options, "cores", &topology.cores, error) ||
+        !take_count(options, "threads", &topology.threads, error) ||
+        !take_count(options, "maxcpus", &topology.max, error) ||
+        !keyval_finish(options, names, error))
+        return false;
+    uint64_t most = MAX(topology.cpus, topology.max);
+    if (most > VM_CPUS_MAX || topology.sockets > VM_CPUS_MAX || topology.dies > VM_CPUS_MAX ||
+        topology.cores > VM_CPUS_MAX || topology.threads > VM_CPUS_MAX)
+        return fail(error, "a machine has at most %u CPUs", VM_CPUS_MAX);
+    if (!topology_complete(&topology, error))
+        return false;
+    if (topology.max > VM_CPUS_MAX)
+        return fail(error, "a machine has at most %u CPUs, and this asks for %" G_GUINT64_FORMAT,
+                    VM_CPUS_MAX, topology.max);
+    if (topology.cpus != topology.max)
+        return fail(error, "maxcpus=%" G_GUINT64_FORMAT
+                    ": CPUs cannot be added later, so it is the number of CPUs or left out",
+                    topology.max);
+    if (topology.cpus > 1 && topology.cores != topology.cpus)
+        warn("-smp %s: the guest sees %" G_GUINT64_FORMAT " cores in one socket", text,
+             topology.cpus);
+    config->cpus = topology.cpus;
+    return true;
+}
+
+/* --- engines --- */
+
+struct engine_name {
+    const char *name;
+    const struct engine_ops *ops;
+};
+
+static const struct engine_name engine_names[] = {
+    {"kvm", &engine_kvm},
+    {"bt", &engine_bt},
+    {"tcg", &engine_bt}, /* QEMU's name of its translator */
+};
+
+void settings_print_engines(void)
+{
+    printf("Accelerators supported in QEMU binary:\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(engine_names); i++)
+        printf("%s\n", engine_names[i].name);
+}
+
+static bool engine_add(struct vm_config *config, const char *name, GError **error)
+{
+    const char *names[G_N_ELEMENTS(engine_names) + 1] = {0};
+    const struct engine_ops *ops = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(engine_names); i++) {
+        names[i] = engine_names[i].name;
+        if (!strcmp(names[i], name))
+            ops = engine_names[i].ops;
+    }
+    if (!ops)
+        return fail(error, "accelerator '%s' is unknown%s", name, hint_nearest(name, names));
+    while (config->engines[count] && config->engines[count] != ops)
+        count++;
+    /* There are fewer engines than places, and none is added twice. */
+    static_assert(G_N_ELEMENTS(engine_names) <= VM_ENGINES_MAX, "the list has its end");
+    config->engines[count] = ops;
+    return true;
+}
+
+bool settings_engine(struct vm_config *config, const char *text, GError **error)
+{
+    static const char *const names[] = {"accel", "thread", "tb-size", "kernel-irqchip", NULL};
+    auto_keyval *options = keyval_parse(text, "accel", error);
+    uint64_t megabytes;
+
+    if (!options)
+        return false;
+    const char *name = keyval_take(options, "accel");
+    const char *thread = keyval_take(options, "thread");
+    const char *irqchip = keyval_take(options, "kernel-irqchip");
+    if (!name)
+        return fail(error, "the accelerator's name is missing, such as 'kvm' or 'bt'");
+    if (thread && strcmp(thread, "multi"))
+        return fail(error, "thread=%s: each CPU has a thread of its own (thread=multi)", thread);
+    if (irqchip && strcmp(irqchip, "on"))
+        return fail(error, "kernel-irqchip=%s is not supported; on is", irqchip);
+    return keyval_take_unsigned(options, "tb-size", 1 << 20, &megabytes, error) &&
+           keyval_finish(options, names, error) && engine_add(config, name, error);
+}
+
+void settings_default_engines(struct vm_config *config)
+{
+    if (config->engines[0])
+        return;
+    config->engines[0] = &engine_kvm;
+    config->engines[1] = &engine_bt;
+}
+
+/* --- the board --- */
+
+void settings_print_machines(void)
+{
+    printf("Supported machines are:\n");
+    for (const struct machine_type *type = machine_types; type->name; type++)
+        printf("%-20s %s%s\n", type->name, type->description,
+               type == machine_types ? " (default)" : "");
+}
+
+/* Options of -machine that have one right value here, or any of several that mean the same. */
+struct fixed_option {
+    const char *name, *values; /* separated by '|' */
+    const char *why;           /* the sentence for any other value */
+};
+
+static const struct fixed_option fixed_options[] = {
+    {"usb", "off", "there is no USB controller"},
+    {"vmport", "off|auto", "there is no VMware port"},
+    {"smm", "off|auto", "there is no system management mode"},
+    {"hpet", "off", "there is no HPET"},
+    {"nvdimm", "off", "there is no NVDIMM"},
+    {"sata", "off", "there is no SATA controller"},
+    {"smbus", "off", "there is no SMBus"},
+    {"pcie", "off", "there is no PCI bus"},
+    {"ioapic2", "off|auto", "there is one I/O APIC"},
+    {"hmat", "off", "there is no memory topology"},
+    {"i8042", "on", "the board has an i8042"},
+    {"pit", "on|auto", "the board has an 8254"},
+    {"pic", "on|auto", "the board has two 8259s"},
+    {"rtc", "on|auto", "the board has an RTC"},
+    {"isa-serial", "on", "serial ports are chosen with -serial"},
+    {"kernel-irqchip", "on", "interrupt controllers are in the kernel where it offers them"},
+    /* Hints: no value of these changes what the guest sees. */
+    {"graphics", "on|off", "it is on or off"},
+    {"dump-guest-core", "on|off", "it is on or off"},
+    {"mem-merge", "on|off", "it is on or off"},
+    {"suppress-vmdesc", "on|off", "it is on or off"},
+    {"auto-kernel-cmdline", "on|off", "it is on or off"},
+};
+
+static bool take_fixed(struct keyval *options, GError **error)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(fixed_options); i++) {
+        const struct fixed_option *fixed = &fixed_options[i];
+        const char *value = keyval_take(options, fixed->name);
+        g_auto(GStrv) values = g_strsplit(fixed->values, "|", -1);
+        if (value && !g_strv_contains((const char *const *)values, value))
+            return fail(error, "%s=%s: %s (valid here: %s)", fixed->name, value, fixed->why,
+                        fixed->values);
+    }
+    return true;
+}
+
+static bool take_accel(struct vm_config *config, const char *list, GError **error)
+{
+    g_auto(GStrv) names = g_strsplit(list, ":", -1);
+
+    for (char **name = names; *name; name++) {
+        if (!engine_add(config, *name, error))
+            return false;
+    }
+    return true;
+}
+
+static void take_string(struct keyval *options, const char *name, char **string)
+{
+    const char *value = keyval_take(options, name);
+    if (!value)
+        return;
+    g_free(*string);
+    *string = g_strdup(value);
+}
+
+static bool finish_machine(const struct keyval *options, GError **error)
+{
+    static const char *const own_names[] = {"type",   "accel",  "acpi",    "kernel",
+                                            "initrd", "append", "firmware"};
+    const char *names[G_N_ELEMENTS(own_names) + G_N_ELEMENTS(fixed_options) + 1] = {0};
+
+    memcpy(names, own_names, sizeof(own_names));
+    for (size_t i = 0; i < G_N_ELEMENTS(fixed_options); i++)
+        names[G_N_ELEMENTS(own_names) + i] = fixed_options[i].name;
+    return keyval_finish(options, names, error);
+}
+
+bool settings_machine(struct vm_config *config, const char *text, bool *engines_given,
+                      GError **error)
+{
+    auto_keyval *options = keyval_parse(text, "type", error);
+
+    if (!options)
+        return false;
+    const char *type_name = keyval_take(options, "type"), *accel = keyval_take(options, "accel");
+    const char *acpi = keyval_take(options, "acpi");
+    *engines_given = accel;
+    if (type_name) {
+        const struct machine_type *type = machine_type_find(type_name, error);
+        if (!type)
+            return false;
+        config->machine = type->name;
+    }
+    if (acpi && strcmp(acpi, "auto") && !parse_bool("acpi", acpi, &config->acpi, error))
+        return false;
+    take_string(options, "kernel", &config->kernel);
+    take_string(options, "initrd", &config->initrd);
+    take_string(options, "append", &config->append);
+    take_string(options, "firmware", &config->bios);
+    return (!accel || take_accel(config, accel, error)) && take_fixed(options, error) &&
+           finish_machine(options, error);
+}
+
+/* --- identity --- */
+
+bool settings_name(struct vm_config *config, const char *text, GError **error)
+{
+    static const char *const names[] = {"guest", "process", "debug-threads", NULL};
+    auto_keyval *options = keyval_parse(text, "guest", error);
+    bool debug_threads; /* threads always have their names */
+
+    if (!options || !keyval_take_bool(options, "debug-threads", &debug_threads, error))
+        return false;
+    const char *process = keyval_take(options, "process");
+    take_string(options, "guest", &config->name);
+    if (!keyval_finish(options, names, error))
+        return false;
+    if (process)
+        prctl(PR_SET_NAME, process);
+    return true;
+}
+
+bool settings_uuid(struct vm_config *config, const char *text, GError **error)
+{
+    if (!g_uuid_string_is_valid(text))
+        return fail(error, "a UUID looks like 8-4-4-4-12 hexadecimal digits");
+    g_free(config->uuid);
+    config->uuid = g_strdup(text);
+    return true;
+}

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* `yado system`, also called qemu-system-x86_64: one machine, with QEMU's options. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/options.h"
+#include "cli/session.h"
+#include "cli/settings.h"
+#include "hw/device.h"
+#include "util/keyval.h"
+#include "util/log.h"
+#include "vm/timing.h"
+#include "x86/model.h"
+
+/* QEMU's version whose options and messages these are; programs look at it in -version. */
+#define QEMU_VERSION "7.2.0"
+
+struct system {
+    struct session *session;
+    bool no_graphic, no_defaults;
+    bool engine_by_machine, engine_by_option; /* at most one of -machine accel= and -accel */
+    unsigned log_mask;
+    const char *log_path;
+};
+
+#define APPLY(name) \
+    static enum option_result name(void *target, const char *value, GError **error)
+
+static bool is_help(const char *value)
+{
+    return !strcmp(value, "help") || !strcmp(value, "?");
+}
+
+static enum option_result set_string(char **string, const char *value)
+{
+    g_free(*string);
+    *string = g_strdup(value);
+    return OPTION_GOOD;
+}
+
+/* --- what the machine is --- */
+
+APPLY(apply_machine)
+{
+    struct system *sys = target;
+    struct vm_config *config = sys->session->config;
+    bool by_machine = false;
+
+    if (is_help(value)) {
+        settings_print_machines();
+        return OPTION_ANSWERED;
+    }
+    if (!settings_machine(config, value, &by_machine, error))
+        return OPTION_BAD;
+    if (by_machine && sys->engine_by_option)
+        return option_result(fail(error, "use either -accel or -machine accel=, not both"));
+    sys->engine_by_machine |= by_machine;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_accel)
+{
+    struct system *sys = target;
+    if (is_help(value)) {
+        settings_print_engines();
+        return OPTION_ANSWERED;
+    }
+    if (sys->engine_by_machine)
+        return option_result(fail(error, "use either -accel or -machine accel=, not both"));
+    sys->engine_by_option = true;
+    return option_result(settings_engine(sys->session->config, value, error));
+}
+
+APPLY(apply_enable_kvm)
+{
+    struct system *sys = target;
+    return option_result(settings_engine(sys->session->config, "kvm", error));
+}
+
+APPLY(apply_cpu)
+{
+    struct system *sys = target;
+    if (is_help(value)) {
+        x86_model_print_help();
+        return OPTION_ANSWERED;
+    }
+    return set_string(&sys->session->config->cpu, value);
+}
+
+APPLY(apply_smp)
+{
+    struct system *sys = target;
+    return option_result(settings_smp(sys->session->config, value, error));
+}
+
+APPLY(apply_memory)
+{
+    struct system *sys = target;
+    return option_result(settings_memory(sys->session->config, value, error));
+}
+
+APPLY(apply_kernel)
+{
+    struct system *sys = target;
+    return set_string(&sys->session->config->kernel, value);
+}
+
+APPLY(apply_initrd)
+{
+    struct system *sys = target;
+    return set_string(&sys->session->config->initrd, value);
+}
+
+APPLY(apply_append)
+{
+    struct system *sys = target;
+    return set_string(&sys->session->config->append, value);
+}
+
+APPLY(apply_bios)
+{
+    struct system *sys = target;
+    return set_string(&sys->session->config->bios, value);
+}
+
+APPLY(apply_name)
+{
+    struct system *sys = target;
+    return option_result(settings_name(sys->session->config, value, error));
+}
+
+APPLY(apply_uuid)
+{
+    struct system *sys = target;
+    return option_result(settings_uuid(sys->session->config, value, error));
+}
+
+APPLY(apply_no_acpi)
+{
+    struct system *sys = target;
+    sys->session->config->acpi = false;
+    return OPTION_GOOD;
+}
+
+/* --- devices and consoles --- */
+
+static void print_device_type(const struct device_type *type, void *opaque)
+{
+    if (type->bus == BUS_ISA)
+        printf("name \"%s\", bus ISA, desc \"%s\"\n", type->name,
+               type->description ? type->description : "");
+}
+
+static enum option_result print_device_properties(const char *name, GError **error)
+{
+    static const char *const kinds[] = {
+        [PROPERTY_KIND_BOOL] = "bool",    [PROPERTY_KIND_U8] = "uint8",
+        [PROPERTY_KIND_U16] = "uint16",   [PROPERTY_KIND_U32] = "uint32",
+        [PROPERTY_KIND_U64] = "uint64",   [PROPERTY_KIND_STRING] = "str",
+        [PROPERTY_KIND_CHARDEV] = "chardev id",
+    };
+    const struct device_type *type = device_type_find(name);
+
+    if (!type)
+        return option_result(fail(error, "device '%s' is unknown; -device help lists them", name));
+    printf("%s options:\n", name);
+    for (const struct property *p = type->properties; p && p->name; p++) {
+        printf("  %s=<%s>", p->name, kinds[p->kind]);
+        if (p->help)
+            printf(" - %s", p->help);
+        if (p->kind <= PROPERTY_KIND_U64)
+            printf(" (default: 0x%" G_GINT64_MODIFIER "x)", p->default_value);
+        printf("\n");
+    }
+    return OPTION_ANSWERED;
+}
+
+APPLY(apply_device)
+{
+    struct system *sys = target;
+    if (is_help(value)) {
+        device_type_visit(print_device_type, NULL);
+        return OPTION_ANSWERED;
+    }
+    if (g_str_has_suffix(value, ",help") || g_str_has_suffix(value, ",?")) {
+        g_autofree char *name = g_strndup(value, strcspn(value, ","));
+        return print_device_properties(name, error);
+    }
+    g_ptr_array_add(sys->session->config->device_texts, g_strdup(value));
+    return OPTION_GOOD;
+}
+
+APPLY(apply_chardev)
+{
+    struct system *sys = target;
+    if (is_help(value)) {
+        chardev_print_help();
+        return OPTION_ANSWERED;
+    }
+    g_ptr_array_add(sys->session->chardev_texts, g_strdup(value));
+    return OPTION_GOOD;
+}
+
+APPLY(apply_serial)
+{
+    struct system *sys = target;
+    if (sys->session->serial_texts->len == VM_SERIAL_PORTS)
+        return option_result(fail(error, "a machine has at most %d serial ports", VM_SERIAL_PORTS));
+    g_ptr_array_add(sys->session->serial_texts, g_strdup(value));
+    return OPTION_GOOD;
+}
+
+APPLY(apply_monitor)
+{
+    struct system *sys = target;
+    return set_string(&sys->session->monitor_text, value);
+}
+
+APPLY(apply_nographic)
+{
+    struct system *sys = target;
+    sys->no_graphic = true;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_nodefaults)
+{
+    struct system *sys = target;
+    sys->no_defaults = true;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_echr)
+{
+    struct system *sys = target;
+    uint64_t key;
+    if (!parse_unsigned("the escape key", value, 255, &key, error))
+        return OPTION_BAD;
+    sys->session->keys.escape = key;
+    return OPTION_GOOD;
+}
+
+/* Hardware that is not there yet: to have none of it is what an option may ask for. */
+APPLY(apply_none)
+{
+    if (strcmp(value, "none"))
+        return option_result(fail(error, "only 'none' is supported"));
+    return OPTION_GOOD;
+}
+
+APPLY(apply_rtc)
+{
+    static const char *const names[] = {"base", "clock", "driftfix", NULL};
+    auto_keyval *options = keyval_parse(value, "base", error);
+
+    if (!options)
+        return OPTION_BAD;
+    const char *base = keyval_take(options, "base"), *clock = keyval_take(options, "clock");
+    const char *drift = keyval_take(options, "driftfix");
+    if (g_strcmp0(base ? base : "utc", "utc") || g_strcmp0(clock ? clock : "host", "host") ||
+        g_strcmp0(drift ? drift : "none", "none"))
+        return option_result(fail(error, "only base=utc,clock=host,driftfix=none is supported"));
+    return option_result(keyval_finish(options, names, error));
+}
+
+/* --- how it runs --- */
+
+APPLY(apply_no_reboot)
+{
+    struct system *sys = target;
+    sys->session->config->no_reboot = true;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_no_shutdown)
+{
+    struct system *sys = target;
+    sys->session->config->no_shutdown = true;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_stopped)
+{
+    struct system *sys = target;
+    sys->session->config->start_paused = true;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_pidfile)
+{
+    struct system *sys = target;
+    /* The daemon's working directory is another. */
+    g_free(sys->session->pidfile);
+    sys->session->pidfile = g_canonicalize_filename(value, NULL);
+    return OPTION_GOOD;
+}
+
+APPLY(apply_daemonize)
+{
+    struct system *sys = target;
+    sys->session->daemonize = true;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_log)
+{
+    struct system *sys = target;
+    unsigned mask;
+
+    if (is_help(value)) {
+        log_print_help();
+        return OPTION_ANSWERED;
+    }
+    if (!log_parse_categories(value, &mask, error))
+        return OPTION_BAD;
+    sys->log_mask |= mask;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_log_file)
+{
+    struct system *sys = target;
+    sys->log_path = value;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_timing)
+{
+    struct system *sys = target;
+    sys->session->config->timing = true;
+    timing_enabled = true;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_hint)
+{
+    return OPTION_GOOD;
+}
+
+APPLY(apply_msg)
+{
+    static const char *const names[] = {"timestamp", "guest-name", NULL};
+    auto_keyval *options = keyval_parse(value, NULL, error);
+    bool ignored;
+
+    return option_result(options && keyval_take_bool(options, "timestamp", &ignored, error) &&
+                         keyval_take_bool(options, "guest-name", &ignored, error) &&
+                         keyval_finish(options, names, error));
+}
+
+/* --- the table --- */
+
+APPLY(answer_version)
+{
+    printf("QEMU emulator version " QEMU_VERSION " (Yado " YADO_VERSION ")\n"
+           "Yado is free software under the GNU General Public License, version 2 or later.\n");
+    return OPTION_ANSWERED;
+}
+
+APPLY(answer_help);
+
+static const struct option system_options[] = {
+    {"M", "[type=]NAME[,OPTION=VALUE…]", "the board: pc or microvm; -M help", apply_machine},
+    {"machine", "[type=]NAME[,OPTION=VALUE…]", "the same; accel=kvm:bt chooses engines", apply_machine},
+    {"accel", "[accel=]NAME", "engine: kvm, bt (or tcg); repeated, in order of preference",
+     apply_accel},
+    {"enable-kvm", NULL, "the same as -accel kvm", apply_enable_kvm},
+    {"cpu", "MODEL[,+FEATURE][,-FEATURE…]", "CPU model; -cpu help", apply_cpu},
+    {"smp", "[cpus=]N[,sockets=,cores=,threads=]", "number of CPUs, 1 to 255", apply_smp},
+    {"m", "[size=]SIZE", "guest memory, in MiB or with k, M, G, T", apply_memory},
+    {"kernel", "FILE", "Linux bzImage, or ELF file with a PVH entry", apply_kernel},
+    {"initrd", "FILE", "the kernel's initial RAM disk", apply_initrd},
+    {"append", "TEXT", "the kernel's command line", apply_append},
+    {"bios", "FILE", "firmware", apply_bios},
+    {"name", "[guest=]NAME[,process=NAME]", "the machine's name, the process's name", apply_name},
+    {"uuid", "UUID", "the machine's UUID", apply_uuid},
+    {"no-acpi", NULL, "no ACPI tables (-machine acpi=off)", apply_no_acpi},
+
+    {"device", "DRIVER[,PROPERTY=VALUE…]", "adds a device; -device help, -device DRIVER,help",
+     apply_device},
+    {"chardev", "BACKEND,id=ID[,mux=on][,…]", "defines a character device; -chardev help",
+     apply_chardev},
+    {"serial", "DEVICE",
+     "next serial port: stdio, mon:stdio, pty, file:PATH, unix:PATH[,server][,nowait], "
+     "tcp:HOST:PORT[,server][,nowait], chardev:ID, null, none",
+     apply_serial},
+    {"nographic", NULL, "first serial port and monitor on stdio (Ctrl-A h: keys)", apply_nographic},
+    {"monitor", "DEVICE", "the monitor, as -serial; or none", apply_monitor},
+    {"echr", "NUMBER", "escape key of mon:stdio, instead of 1 (Ctrl-A)", apply_echr},
+    {"nodefaults", NULL, "no serial port and monitor but those asked for", apply_nodefaults},
+    {"display", "none", "there is no display", apply_none},
+    {"vga", "none", "there is no graphics card", apply_none},
+    {"parallel", "none", "there is no parallel port", apply_none},
+    {"net", "none", "there is no network card", apply_none},
+    {"nic", "none", "there is no network card", apply_none},
+    {"rtc", "[base=utc][,clock=host]", "the RTC shows the host's time in UTC", apply_rtc},
+
+    {"no-reboot", NULL, "ends instead of a reset", apply_no_reboot},
+    {"no-shutdown", NULL, "stays when the guest powers off, stopped", apply_no_shutdown},
+    {"S", NULL, "starts stopped (cont in the monitor)", apply_stopped},
+    {"pidfile", "FILE", "writes the process id there; removed at the end", apply_pidfile},
+    {"daemonize", NULL, "goes to the background once the machine exists", apply_daemonize},
+    {"d", "CATEGORY[,…]", "logs these; -d help", apply_log},
+    {"D", "FILE", "where the log goes, instead of standard error", apply_log_file},
+    {"timing", NULL, "prints when the phases of the start were reached", apply_timing},
+
+    {"msg", "timestamp=on|off", "accepted, has no effect", apply_msg},
+    {"no-user-config", NULL, "accepted: there are no configuration files", apply_hint},
+    {"no-hpet", NULL, "accepted: there is no HPET", apply_hint},
+    {"version", NULL, "prints the version", answer_version},
+    {"h", NULL, "prints this", answer_help},
+    {"help", NULL, NULL, answer_help},
+};
+
+static const struct option_table system_table = {
+    .options = system_options,
+    .count = G_N_ELEMENTS(system_options),
+    .dashes = "-",
+};
+
+APPLY(answer_help)
+{
+    printf("Yado " YADO_VERSION " as QEMU " QEMU_VERSION ": runs one virtual machine.\n\n"
+           "usage: %s [options]\n\n",
+           g_get_prgname());
+    options_print_help(&system_table);
+    return OPTION_ANSWERED;
+}
+
+/* --- what the options together mean --- */
+
+static bool options_agree(const struct system *sys, GError **error)
+{
+    const struct session *session = sys->session;
+    const struct vm_config *config = session->config;
+
+    if (!config->kernel && config->initrd)
+        return fail(error, "-initrd only allowed with -kernel option");
+    if (!config->kernel && config->append)
+        return fail(error, "-append only allowed with -kernel option");
+    if (sys->no_graphic && session->daemonize && !sys->no_defaults && !session->serial_texts->len &&
+        !session->monitor_text)
+        return fail(error, "-nographic cannot be used with -daemonize, which leaves it no terminal");
+    return true;
+}
+
+/* -nographic puts on stdio what was not put elsewhere; without it a serial port goes nowhere. */
+static void add_default_consoles(struct system *sys)
+{
+    struct session *session = sys->session;
+    bool monitor_taken = session->monitor_text;
+
+    for (guint i = 0; i < session->serial_texts->len; i++)
+        monitor_taken |= g_str_has_prefix(session->serial_texts->pdata[i], "mon:");
+    if (sys->no_defaults)
+        return;
+    if (!session->serial_texts->len) {
+        const char *text = !sys->no_graphic ? "null" : monitor_taken ? "stdio" : "mon:stdio";
+        g_ptr_array_add(session->serial_texts, g_strdup(text));
+    } else if (sys->no_graphic && !monitor_taken) {
+        session->monitor_text = g_strdup("stdio");
+    }
+}
+
+static bool start_log(const struct system *sys, GError **error)
+{
+    log_mask = sys->log_mask;
+    return !sys->log_path || log_open(sys->log_path, error) || fail_prefix(error, "-D: ");
+}
+
+static int run(struct system *sys, int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    enum option_result result = options_parse(&system_table, argc, argv, sys, &error);
+
+    if (result == OPTION_ANSWERED)
+        return 0;
+    if (result == OPTION_BAD || !options_agree(sys, &error) || !start_log(sys, &error)) {
+        report_error("%s", error->message);
+        return 1;
+    }
+    settings_default_engines(sys->session->config);
+    add_default_consoles(sys);
+    return session_run(sys->session);
+}
+
+int cli_system(int argc, char **argv)
+{
+    struct system sys = {.session = session_new()};
+    int exit_code = run(&sys, argc, argv);
+
+    session_free(sys.session);
+    return exit_code;
+}
