@@ -173,6 +173,7 @@ bool device_realize(struct device *dev, GError **error)
 {
     if (dev->type->realize && !dev->type->realize(dev, error))
         return false;
+    dev->realized = true;
     g_ptr_array_add(dev->vm->devices, dev);
     device_reset(dev);
     return true;
@@ -191,9 +192,11 @@ void device_free(struct device *dev)
 {
     if (!dev)
         return;
-    bool realized = dev->vm->devices && g_ptr_array_remove(dev->vm->devices, dev);
-    if (realized && dev->type->unrealize)
-        dev->type->unrealize(dev);
+    if (dev->realized) {
+        g_ptr_array_remove(dev->vm->devices, dev); /* unless the caller has taken it out */
+        if (dev->type->unrealize)
+            dev->type->unrealize(dev);
+    }
     for (const struct property *p = dev->type->properties; p && p->name; p++)
         if (p->kind == PROPERTY_KIND_STRING)
             g_free(*(char **)property_field(dev, p));

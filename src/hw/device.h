@@ -92,6 +92,7 @@ struct device {
     const struct device_type *type; /* [const] */
     char *id;                       /* [const] may be NULL */
     struct vm *vm;                  /* [const] */
+    bool realized;                  /* [main] */
     pthread_mutex_t lock;           /* taken by the core around region callbacks and reset */
 };
 

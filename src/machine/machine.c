@@ -110,7 +110,8 @@ static bool interrupts_create(struct vm *vm, GError **error)
 
 static bool pc_create(struct vm *vm, GError **error)
 {
-    static const char *const types[] = { "boot", "rtc", "i8042", "port92", "acpi-pm", NULL };
+    static const char *const types[] = { "boot", "rtc", "i8042", "port92",
+                                         "post", "acpi-pm", NULL };
     return interrupts_create(vm, error) && devices_create(vm, types, error) &&
            serials_create(vm, error);
 }
@@ -119,7 +120,7 @@ static bool pc_create(struct vm *vm, GError **error)
  * set of tables serves both. */
 static bool microvm_create(struct vm *vm, GError **error)
 {
-    static const char *const types[] = { "boot", "rtc", "acpi-pm", NULL };
+    static const char *const types[] = { "boot", "rtc", "post", "acpi-pm", NULL };
     return interrupts_create(vm, error) && devices_create(vm, types, error) &&
            serials_create(vm, error);
 }

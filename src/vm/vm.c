@@ -6,6 +6,7 @@
 #include "vm/vm.h"
 
 #include "hw/device.h"
+#include "hw/intc/apic.h"
 #include "machine/machine.h"
 #include "util/keyval.h"
 #include "util/timer.h"
@@ -173,6 +174,7 @@ void vm_free(struct vm *vm)
         guest_ram_destroy(&vm->ram);
     address_space_free(vm->memory);
     address_space_free(vm->io);
+    g_free(vm->gsi);
     g_main_loop_unref(vm->loop);
     vm_config_free(vm->config);
     g_free(vm);
@@ -232,6 +234,8 @@ static bool machine_reset(struct vm *vm, GError **error)
     for (unsigned i = 0; i < vm->config->cpus; i++) {
         struct vcpu *vcpu = vm->vcpus[i];
         x86_cpu_reset(vcpu->cpu, false);
+        if (vcpu->apic)
+            lapic_reset(vcpu->apic, false);
         vcpu->cpu->wait_for_sipi = i != 0;
         vcpu_state_replaced(vcpu);
     }

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* acpi-pm: ACPI fixed hardware (ACPI specification 6.4, 4.8.3) where a PIIX4 under QEMU has it, so
+ * that small guests which write 0x2000 to port 0x604 end here too: PM1 event and control registers,
+ * the 3.579545 MHz timer, a block of 16 general purpose events, the reset register at 0xcf9 and the
+ * SMI command port. There is no SMM: the command port only switches SCI_EN, which is on at reset
+ * because systems started without firmware find an ACPI machine.
+ *
+ * The system control interrupt is a level: any enabled status bit.
+ *
+ * Threads: ports on any vCPU's thread, the power button and the timer on the main loop; all under
+ * dev.lock, but the PM timer's register, which only reads the clock. */
+#include "hw/board.h"
+#include "hw/device.h"
+#include "util/log.h"
+#include "util/timer.h"
+#include "vm/vm.h"
+
+#define PM_TIMER_HZ 3579545ull
+#define SECOND_NS 1000000000ull
+#define TIMER_CARRY_BIT 31 /* TMR_STS follows changes of the top bit */
+
+#define STATUS_TIMER (1u << 0)
+#define STATUS_GLOBAL (1u << 5)
+#define STATUS_POWER_BUTTON (1u << 8)
+#define STATUS_WAKE (1u << 15)
+#define ENABLE_BITS (STATUS_TIMER | STATUS_GLOBAL | STATUS_POWER_BUTTON)
+
+#define CONTROL_SCI_ENABLE (1u << 0)
+#define CONTROL_SLEEP_TYPE_SHIFT 10
+#define CONTROL_SLEEP_ENABLE (1u << 13)
+#define CONTROL_KEPT 0x1c07u /* SCI_EN, BM_RLD, GBL_RLS, SLP_TYP */
+
+#define RESET_CPU (1u << 2)
+#define RESET_SYSTEM (1u << 1)
+
+struct acpi_pm {
+    struct device dev;
+    struct region event, control, pm_timer, gpe, reset_port, smi_port;
+    struct irq_line sci;
+    struct timer timer;
+    /* [dev.lock] */
+    uint16_t status, enable, pm1_control;
+    uint64_t seen_carry;     /* half-periods of the timer that TMR_STS knows of */
+    uint8_t gpe_status[2], gpe_enable[2];
+    uint8_t reset_control, smi_command, smi_data;
+};
+
+/* --- PM timer -------------------------------------------------------------------------------- */
+
+static uint64_t pm_ticks(void)
+{
+    return (unsigned __int128)clock_now_ns() * PM_TIMER_HZ / SECOND_NS;
+}
+
+static uint64_t pm_timer_read(struct device *dev, uint64_t offset, unsigned size)
+{
+    return (uint32_t)pm_ticks();
+}
+
+static void pm_catch_up(struct acpi_pm *pm)
+{
+    uint64_t carry = pm_ticks() >> TIMER_CARRY_BIT;
+    if (carry != pm->seen_carry)
+        pm->status |= STATUS_TIMER;
+    pm->seen_carry = carry;
+}
+
+/* --- interrupt ------------------------------------------------------------------------------- */
+
+static void pm_update(struct acpi_pm *pm)
+{
+    pm_catch_up(pm);
+    bool gpe = (pm->gpe_status[0] & pm->gpe_enable[0]) || (pm->gpe_status[1] & pm->gpe_enable[1]);
+    bool level = (pm->pm1_control & CONTROL_SCI_ENABLE)
+                 && ((pm->status & pm->enable & ENABLE_BITS) || gpe);
+    irq_set(&pm->sci, level);
+    if ((pm->enable & STATUS_TIMER) && !(pm->status & STATUS_TIMER)) {
+        uint64_t next = (pm->seen_carry + 1) << TIMER_CARRY_BIT;
+        timer_arm(&pm->timer, (unsigned __int128)next * SECOND_NS / PM_TIMER_HZ + 1);
+    } else {
+        timer_cancel(&pm->timer);
+    }
+}
+
+static void pm_fired(void *opaque)
+{
+    struct acpi_pm *pm = opaque;
+    pthread_mutex_lock(&pm->dev.lock);
+    pm_update(pm);
+    pthread_mutex_unlock(&pm->dev.lock);
+}
+
+void acpi_pm_power_button(struct vm *vm)
+{
+    struct device *dev = board_find(vm, "acpi-pm");
+    if (!dev)
+        return;
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    pthread_mutex_lock(&dev->lock);
+    pm->status |= STATUS_POWER_BUTTON;
+    pm_update(pm);
+    pthread_mutex_unlock(&dev->lock);
+}
+
+/* --- PM1 event and control ------------------------------------------------------------------- */
+
+static uint64_t event_read(struct device *dev, uint64_t offset, unsigned size)
+{
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    pm_catch_up(pm);
+    return (offset < 2 ? pm->status : pm->enable) >> (8 * (offset & 1));
+}
+
+static void event_write(struct device *dev, uint64_t offset, uint64_t value, unsigned size)
+{
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    unsigned shift = 8 * (offset & 1);
+    uint16_t mask = (size == 1 ? 0xff : 0xffff) << shift, bits = value << shift;
+    pm_catch_up(pm);
+    if (offset < 2)
+        pm->status &= ~bits; /* writing a one clears */
+    else
+        pm->enable = ((pm->enable & ~mask) | bits) & ENABLE_BITS;
+    pm_update(pm);
+}
+
+static uint64_t control_read(struct device *dev, uint64_t offset, unsigned size)
+{
+    return container_of(dev, struct acpi_pm, dev)->pm1_control;
+}
+
+static void control_write(struct device *dev, uint64_t offset, uint64_t value, unsigned size)
+{
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    /* SCI_EN belongs to the command port; systems write it back as they read it. */
+    pm->pm1_control = (value & CONTROL_KEPT & ~CONTROL_SCI_ENABLE)
+                      | (pm->pm1_control & CONTROL_SCI_ENABLE);
+    pm_update(pm);
+    if (!(value & CONTROL_SLEEP_ENABLE))
+        return;
+    unsigned type = value >> CONTROL_SLEEP_TYPE_SHIFT & 7;
+    if (type == ACPI_SLEEP_TYPE_S5)
+        vm_request_shutdown(dev->vm, VM_SHUTDOWN_GUEST);
+    else
+        log_if(LOG_UNIMP, "acpi-pm: sleep type %u is not implemented", type);
+}
+
+/* --- general purpose events ------------------------------------------------------------------ */
+
+static uint64_t gpe_read(struct device *dev, uint64_t offset, unsigned size)
+{
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    return offset < 2 ? pm->gpe_status[offset] : pm->gpe_enable[offset - 2];
+}
+
+static void gpe_write(struct device *dev, uint64_t offset, uint64_t value, unsigned size)
+{
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    if (offset < 2)
+        pm->gpe_status[offset] &= ~value;
+    else
+        pm->gpe_enable[offset - 2] = value;
+    pm_update(pm);
+}
+
+/* --- reset and SMI command ------------------------------------------------------------------- */
+
+static uint64_t reset_read(struct device *dev, uint64_t offset, unsigned size)
+{
+    return container_of(dev, struct acpi_pm, dev)->reset_control;
+}
+
+/* Bit 2 going from 0 to 1 resets; bit 1 chooses between CPU and system, which is one here. */
+static void reset_write(struct device *dev, uint64_t offset, uint64_t value, unsigned size)
+{
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    bool rising = value & ~pm->reset_control & RESET_CPU;
+    pm->reset_control = value & (RESET_SYSTEM | RESET_CPU);
+    if (rising)
+        vm_request_reset(dev->vm);
+}
+
+static uint64_t smi_read(struct device *dev, uint64_t offset, unsigned size)
+{
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    return offset == 0 ? pm->smi_command : pm->smi_data;
+}
+
+static void smi_write(struct device *dev, uint64_t offset, uint64_t value, unsigned size)
+{
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    if (offset == 1) {
+        pm->smi_data = value;
+        return;
+    }
+    pm->smi_command = value;
+    if (value == ACPI_ENABLE_COMMAND)
+        pm->pm1_control |= CONTROL_SCI_ENABLE;
+    else if (value == ACPI_DISABLE_COMMAND)
+        pm->pm1_control &= ~CONTROL_SCI_ENABLE;
+    pm_update(pm);
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static const struct region_ops event_ops = {
+    .read = event_read, .write = event_write, .max_size = 2,
+};
+static const struct region_ops control_ops = {
+    .read = control_read, .write = control_write, .min_size = 2, .max_size = 2,
+};
+static const struct region_ops pm_timer_ops = {
+    .read = pm_timer_read, .min_size = 4, .max_size = 4, .unlocked = true,
+};
+static const struct region_ops gpe_ops = { .read = gpe_read, .write = gpe_write, .max_size = 1 };
+static const struct region_ops reset_ops = {
+    .read = reset_read, .write = reset_write, .max_size = 1,
+};
+static const struct region_ops smi_ops = { .read = smi_read, .write = smi_write, .max_size = 1 };
+
+static void pm_map(struct acpi_pm *pm, struct region *region, const char *name, uint16_t base,
+                   uint16_t size, const struct region_ops *ops)
+{
+    *region = (struct region){
+        .name = name, .base = base, .size = size, .ops = ops, .dev = &pm->dev,
+        .priority = 1, /* 0xcf9 lies inside the PCI configuration address port */
+    };
+    address_space_add(pm->dev.vm->io, region);
+}
+
+static bool pm_realize(struct device *dev, GError **error)
+{
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    timer_init(&pm->timer, pm_fired, pm);
+    if (dev->vm->gsi)
+        pm->sci = dev->vm->gsi[BOARD_IRQ_SCI];
+    pm_map(pm, &pm->event, "acpi-pm1-event", ACPI_PM1_EVENT_PORT, 4, &event_ops);
+    pm_map(pm, &pm->control, "acpi-pm1-control", ACPI_PM1_CONTROL_PORT, 2, &control_ops);
+    pm_map(pm, &pm->pm_timer, "acpi-pm-timer", ACPI_PM_TIMER_PORT, 4, &pm_timer_ops);
+    pm_map(pm, &pm->gpe, "acpi-gpe0", ACPI_GPE0_PORT, ACPI_GPE0_BYTES, &gpe_ops);
+    pm_map(pm, &pm->reset_port, "reset-control", ACPI_RESET_PORT, 1, &reset_ops);
+    pm_map(pm, &pm->smi_port, "smi-command", ACPI_SMI_COMMAND_PORT, 2, &smi_ops);
+    return true;
+}
+
+static void pm_reset(struct device *dev)
+{
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    pm->status = pm->enable = 0;
+    pm->pm1_control = CONTROL_SCI_ENABLE;
+    pm->gpe_status[0] = pm->gpe_status[1] = pm->gpe_enable[0] = pm->gpe_enable[1] = 0;
+    pm->reset_control = pm->smi_command = pm->smi_data = 0;
+    pm->seen_carry = pm_ticks() >> TIMER_CARRY_BIT;
+    pm_update(pm);
+}
+
+static void pm_unrealize(struct device *dev)
+{
+    struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
+    struct region *regions[] = { &pm->event, &pm->control, &pm->pm_timer, &pm->gpe,
+                                 &pm->reset_port, &pm->smi_port };
+    timer_cancel(&pm->timer);
+    for (size_t i = 0; i < G_N_ELEMENTS(regions); i++)
+        address_space_remove(dev->vm->io, regions[i]);
+}
+
+static const struct state_field pm_state[] = {
+    STATE(U16, struct acpi_pm, status, .since = 1),
+    STATE(U16, struct acpi_pm, enable, .since = 1),
+    STATE(U16, struct acpi_pm, pm1_control, .since = 1),
+    STATE(U64, struct acpi_pm, seen_carry, .since = 1),
+    STATE(BYTES, struct acpi_pm, gpe_status, .since = 1),
+    STATE(BYTES, struct acpi_pm, gpe_enable, .since = 1),
+    STATE(U8, struct acpi_pm, reset_control, .since = 1),
+    STATE(U8, struct acpi_pm, smi_command, .since = 1),
+    STATE(U8, struct acpi_pm, smi_data, .since = 1),
+    {}
+};
+
+DEVICE_TYPE(acpi_pm) = {
+    .name = "acpi-pm", .description = "ACPI power management registers and timer",
+    .bus = BUS_SYSTEM, .size = sizeof(struct acpi_pm), .state = pm_state,
+    .realize = pm_realize, .reset = pm_reset, .unrealize = pm_unrealize,
+};
