@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the guest's ACPI finds: CPUs and interrupt wiring (MADT), fixed hardware for power off, reset
- * and the PM timer (FADT), and the legacy devices (DSDT). The registers themselves are those of
- * hw/board.h. (ACPI specification 6.4, chapter 5) */
+/* What the guest's ACPI finds: CPUs and interrupt wiring (MADT), fixed hardware for power off,
+ * reset and the PM timer (FADT), and the legacy devices (DSDT). The registers themselves are those
+ * of hw/board.h. (ACPI specification 6.4, chapter 5) */
 #include "machine/acpi.h"
 
 #include <endian.h>
@@ -131,7 +131,13 @@ struct madt_nmi {
 } PACKED;
 #define MADT_ALL_CPUS 0xff
 
-enum madt_type { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_NMI = 4, MADT_X2APIC = 9 };
+enum madt_type {
+    MADT_LAPIC = 0,
+    MADT_IOAPIC = 1,
+    MADT_OVERRIDE = 2,
+    MADT_NMI = 4,
+    MADT_X2APIC = 9
+};
 
 struct acpi_waet { /* Windows ACPI Emulated Devices Table */
     struct acpi_header header;
@@ -176,7 +182,8 @@ static struct acpi_header header_make(const char *signature, uint8_t revision)
     return header;
 }
 
-/* Fills in length and checksum of `table`, whose first member is its header; returns its address. */
+/* Fills in length and checksum of `table`, whose first member is its header; returns its address.
+ */
 static uint32_t table_add(struct tables *tables, void *table, size_t size)
 {
     struct acpi_header *header = table;
@@ -196,8 +203,9 @@ static void table_list(struct tables *tables, uint32_t address)
 
 static struct acpi_address port_address(uint16_t port, uint8_t bits, uint8_t access)
 {
-    return (struct acpi_address){ .space = ADDRESS_SPACE_IO, .bits = bits, .access = access,
-                                  .address = port };
+    return (struct acpi_address){
+        .space = ADDRESS_SPACE_IO, .bits = bits, .access = access, .address = port
+    };
 }
 
 static void fadt_add(struct tables *tables, uint32_t facs, uint32_t dsdt, bool keyboard)
@@ -224,8 +232,8 @@ static void fadt_add(struct tables *tables, uint32_t facs, uint32_t dsdt, bool k
         .c3_latency = NO_C_STATE,
         .century = CMOS_CENTURY,
         .boot_architecture = BOOT_LEGACY_DEVICES | BOOT_NO_VGA | (keyboard ? BOOT_8042 : 0),
-        .flags = FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLEEP_BUTTON | FADT_NO_FIXED_RTC |
-                 FADT_TIMER_32_BITS | FADT_RESET,
+        .flags = FADT_WBINVD | FADT_PROC_C1 | FADT_NO_SLEEP_BUTTON | FADT_NO_FIXED_RTC
+                 | FADT_TIMER_32_BITS | FADT_RESET,
         .reset = port_address(ACPI_RESET_PORT, 8, BYTE_ACCESS),
         .reset_value = ACPI_RESET_VALUE,
         .minor_revision = FADT_MINOR_REVISION,
@@ -364,8 +372,8 @@ static uint32_t root_table_add(struct tables *tables, const char *signature, con
     return table_add(tables, root->data, root->len);
 }
 
-/* The root pointer is at the very start, where it was left room: kernels that are not told its address
- * search the area in steps of 16 bytes. */
+/* The root pointer is at the very start, where it was left room: kernels that are not told its
+ * address search the area in steps of 16 bytes. */
 static void rsdp_write(struct tables *tables)
 {
     struct acpi_rsdp rsdp = { .revision = 2, .length = sizeof(rsdp) };

@@ -46,8 +46,10 @@ bool boot_file_read(const struct boot_file *file, uint64_t offset, void *buffer,
         if (n < 0)
             return fail_errno(error, "%s: cannot read '%s'", file->option, file->path);
         if (n == 0)
-            return fail(error, "%s: '%s' is truncated: it ends at byte %" PRIu64
-                        ", and %zu more are needed", file->option, file->path, offset, size);
+            return fail(error,
+                        "%s: '%s' is truncated: it ends at byte %" PRIu64
+                        ", and %zu more are needed",
+                        file->option, file->path, offset, size);
         out += n;
         offset += n;
         size -= n;
@@ -74,13 +76,16 @@ bool boot_ram_load(const struct boot *boot, const struct boot_file *file, uint64
                    uint64_t gpa, uint64_t size, GError **error)
 {
     if (offset > file->size || size > file->size - offset)
-        return fail(error, "%s: '%s' is truncated: it has %" PRIu64 " bytes, and its header asks for "
-                    "%" PRIu64 " at %" PRIu64, file->option, file->path, file->size, size, offset);
+        return fail(error,
+                    "%s: '%s' is truncated: it has %" PRIu64 " bytes, and its header asks for "
+                    "%" PRIu64 " at %" PRIu64,
+                    file->option, file->path, file->size, size, offset);
     void *host = boot_ram(boot, gpa, size);
     if (!host)
-        return fail(error, "%s: '%s' needs memory from 0x%" PRIx64 " to 0x%" PRIx64
-                    ", which a machine with %" PRIu64 " MiB does not have there", file->option,
-                    file->path, gpa, gpa + size, boot->ram->size >> 20);
+        return fail(error,
+                    "%s: '%s' needs memory from 0x%" PRIx64 " to 0x%" PRIx64
+                    ", which a machine with %" PRIu64 " MiB does not have there",
+                    file->option, file->path, gpa, gpa + size, boot->ram->size >> 20);
     return boot_file_read(file, offset, host, size, error);
 }
 
@@ -108,11 +113,11 @@ unsigned boot_memory_map(const struct guest_ram *ram, struct memory_range *range
     ranges[n++] = (struct memory_range){ BOOT_EBDA, 0xa0000 - BOOT_EBDA, MEMORY_RESERVED };
     ranges[n++] = (struct memory_range){ BOOT_TABLES, BOOT_TABLES_SIZE, MEMORY_RESERVED };
     if (ram->below_4g_size > BOOT_RAM_MIN)
-        ranges[n++] = (struct memory_range){ BOOT_RAM_MIN, ram->below_4g_size - BOOT_RAM_MIN,
-                                             MEMORY_USABLE };
+        ranges[n++] =
+            (struct memory_range){ BOOT_RAM_MIN, ram->below_4g_size - BOOT_RAM_MIN, MEMORY_USABLE };
     if (ram->size > ram->below_4g_size)
-        ranges[n++] = (struct memory_range){ FOUR_GIB, ram->size - ram->below_4g_size,
-                                             MEMORY_USABLE };
+        ranges[n++] =
+            (struct memory_range){ FOUR_GIB, ram->size - ram->below_4g_size, MEMORY_USABLE };
     return n;
 }
 
@@ -139,10 +144,11 @@ bool boot_initrd_load(const struct boot *boot, uint64_t kernel_end, uint64_t lim
         return true;
     *base = initrd_place(boot, kernel_end, limit, above_4g);
     if (!*base)
-        return fail(error, "-initrd: '%s' of %" PRIu64 " KiB does not fit into %" PRIu64
+        return fail(error,
+                    "-initrd: '%s' of %" PRIu64 " KiB does not fit into %" PRIu64
                     " MiB of guest memory beside the kernel, which takes the first %" PRIu64
-                    " MiB; give the machine more with -m", initrd->path,
-                    (initrd->size + 1023) >> 10, boot->ram->size >> 20,
+                    " MiB; give the machine more with -m",
+                    initrd->path, (initrd->size + 1023) >> 10, boot->ram->size >> 20,
                     (kernel_end + 0xfffff) >> 20);
     return boot_ram_load(boot, initrd, 0, *base, initrd->size, error);
 }
@@ -166,28 +172,32 @@ bool boot_initrd_load(const struct boot *boot, uint64_t kernel_end, uint64_t lim
 
 static struct x86_segment segment_flat(uint16_t selector, uint32_t attr)
 {
-    return (struct x86_segment){ .base = 0, .limit = 0xffffffff, .selector = selector,
+    return (struct x86_segment){ .base = 0,
+                                 .limit = 0xffffffff,
+                                 .selector = selector,
                                  .attr = attr | SEG_ATTR_S | SEG_ATTR_P | SEG_ATTR_G };
 }
 
 static void segments_set(const struct boot *boot, bool code64)
 {
     struct x86_cpu *cpu = boot->cpu;
-    const uint64_t gdt[] = { 0, 0, code64 ? DESCRIPTOR_CODE64 : DESCRIPTOR_CODE32, DESCRIPTOR_DATA,
-                             DESCRIPTOR_TASK, 0 };
+    const uint64_t gdt[] = {
+        0, 0, code64 ? DESCRIPTOR_CODE64 : DESCRIPTOR_CODE32, DESCRIPTOR_DATA, DESCRIPTOR_TASK, 0
+    };
     memcpy(boot_ram(boot, BOOT_GDT, sizeof(gdt)), gdt, sizeof(gdt));
     cpu->gdt = (struct x86_table){ .base = BOOT_GDT, .limit = sizeof(gdt) - 1 };
     cpu->idt = (struct x86_table){ 0 };
-    cpu->seg[SEG_CS] = segment_flat(SELECTOR_CODE, SEG_ATTR_CODE | SEG_ATTR_WRITABLE |
-                                    SEG_ATTR_ACCESSED | (code64 ? SEG_ATTR_L : SEG_ATTR_DB));
+    cpu->seg[SEG_CS] =
+        segment_flat(SELECTOR_CODE, SEG_ATTR_CODE | SEG_ATTR_WRITABLE | SEG_ATTR_ACCESSED
+                                        | (code64 ? SEG_ATTR_L : SEG_ATTR_DB));
     for (unsigned seg = 0; seg < SEG_COUNT; seg++) {
         if (seg != SEG_CS)
-            cpu->seg[seg] = segment_flat(SELECTOR_DATA, SEG_ATTR_WRITABLE | SEG_ATTR_ACCESSED |
-                                         SEG_ATTR_DB);
+            cpu->seg[seg] =
+                segment_flat(SELECTOR_DATA, SEG_ATTR_WRITABLE | SEG_ATTR_ACCESSED | SEG_ATTR_DB);
     }
     /* A busy 32- or 64-bit task state segment; nothing uses it before the kernel loads its own. */
-    cpu->tr = (struct x86_segment){ .selector = SELECTOR_TASK, .limit = 0x67,
-                                    .attr = 0xb | SEG_ATTR_P };
+    cpu->tr =
+        (struct x86_segment){ .selector = SELECTOR_TASK, .limit = 0x67, .attr = 0xb | SEG_ATTR_P };
     cpu->ldt = (struct x86_segment){ .attr = SEG_ATTR_UNUSABLE };
     cpu->cpl = 0;
 }
@@ -237,8 +247,8 @@ void boot_cpu_long(const struct boot *boot, uint64_t entry)
 
 /* --- which kind ----------------------------------------------------------------------------- */
 
-/* The words of the BIOS data area that kernels look at: the first serial port, where the extended BIOS
- * data area is, and the KiB below it. */
+/* The words of the BIOS data area that kernels look at: the first serial port, where the extended
+ * BIOS data area is, and the KiB below it. */
 static void bios_data_write(const struct boot *boot)
 {
     uint16_t com1 = 0x3f8, ebda_segment = BOOT_EBDA >> 4, low_kib = BOOT_EBDA >> 10;
@@ -252,8 +262,10 @@ bool boot_kernel(const struct boot *boot, GError **error)
     uint8_t head[BOOT_HEAD_BYTES];
     size_t size = MIN(boot->kernel.size, sizeof(head));
     if (boot->ram->below_4g_size < BOOT_RAM_MIN)
-        return fail(error, "%" PRIu64 " KiB of memory are too few to boot a kernel; it takes at "
-                    "least 1 MiB", boot->ram->size >> 10);
+        return fail(error,
+                    "%" PRIu64 " KiB of memory are too few to boot a kernel; it takes at "
+                    "least 1 MiB",
+                    boot->ram->size >> 10);
     if (!boot_file_read(&boot->kernel, 0, head, size, error))
         return false;
     bios_data_write(boot);
@@ -261,6 +273,8 @@ bool boot_kernel(const struct boot *boot, GError **error)
         return boot_linux(boot, head, size, error);
     if (boot_pvh_detect(head, size))
         return boot_pvh(boot, head, size, error);
-    return fail(error, "-kernel: '%s' is neither a Linux bzImage nor an ELF file; firmware images "
-                "are given with -bios", boot->kernel.path);
+    return fail(error,
+                "-kernel: '%s' is neither a Linux bzImage nor an ELF file; firmware images "
+                "are given with -bios",
+                boot->kernel.path);
 }

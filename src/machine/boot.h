@@ -13,19 +13,19 @@
 /* Low memory while a kernel starts. Everything lies in usable RAM that kernels take over once they
  * have read it; the ACPI tables are in the area firmware keeps. */
 #define BOOT_GDT 0x6000u
-#define BOOT_ZERO_PAGE 0x7000u    /* Linux boot_params, or PVH start info */
+#define BOOT_ZERO_PAGE 0x7000u /* Linux boot_params, or PVH start info */
 #define BOOT_SETUP_DATA 0x8000u
-#define BOOT_PAGE_TABLES 0x9000u  /* 6 pages: the first 4 GiB one to one */
-#define BOOT_STACK 0xf000u        /* top */
+#define BOOT_PAGE_TABLES 0x9000u /* 6 pages: the first 4 GiB one to one */
+#define BOOT_STACK 0xf000u       /* top */
 #define BOOT_COMMAND_LINE 0x10000u
 #define BOOT_COMMAND_LINE_MAX 0x10000u
 #define BOOT_EBDA 0x9fc00u
 #define BOOT_TABLES 0xf0000u
 #define BOOT_TABLES_SIZE 0x10000u
-#define BOOT_RAM_MIN 0x100000u    /* smaller machines cannot hold the above */
+#define BOOT_RAM_MIN 0x100000u /* smaller machines cannot hold the above */
 
 struct boot_file {
-    int fd;             /* -1: not given */
+    int fd; /* -1: not given */
     char *path;
     const char *option; /* "-kernel", for messages */
     uint64_t size;
@@ -33,10 +33,10 @@ struct boot_file {
 
 struct boot {
     struct guest_ram *ram;
-    struct x86_cpu *cpu;       /* the first CPU, in its reset state; the loader sets it up */
+    struct x86_cpu *cpu; /* the first CPU, in its reset state; the loader sets it up */
     struct boot_file kernel, initrd;
-    const char *command_line;  /* never NULL */
-    uint64_t rsdp;             /* ACPI root pointer; 0: none */
+    const char *command_line; /* never NULL */
+    uint64_t rsdp;            /* ACPI root pointer; 0: none */
 };
 
 enum memory_type { MEMORY_USABLE = 1, MEMORY_RESERVED = 2 }; /* as in E820 and PVH */
@@ -66,8 +66,9 @@ bool boot_ram_clear(const struct boot *boot, uint64_t gpa, uint64_t size);
 /* What the guest is told about memory, ascending; returns how many, at most BOOT_MEMORY_RANGES. */
 unsigned boot_memory_map(const struct guest_ram *ram, struct memory_range *ranges);
 
-/* Chooses where the initrd goes: page aligned, as high as possible below `limit` (exclusive) and not
- * below `kernel_end`, or with `above_4g` also there. Then loads it. Without initrd: *base = 0. */
+/* Chooses where the initrd goes: page aligned, as high as possible below `limit` (exclusive) and
+ * not below `kernel_end`, or with `above_4g` also there. Then loads it. Without initrd: *base = 0.
+ */
 bool boot_initrd_load(const struct boot *boot, uint64_t kernel_end, uint64_t limit, bool above_4g,
                       uint64_t *base, GError **error);
 

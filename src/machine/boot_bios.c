@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* -bios: a flat firmware image that ends at 4 GiB, so that the reset vector is its last 16 bytes. Its
- * last 128 KiB also lie below 1 MiB, in RAM as on a board whose firmware has shadowed itself. */
+/* -bios: a flat firmware image that ends at 4 GiB, so that the reset vector is its last 16 bytes.
+ * Its last 128 KiB also lie below 1 MiB, in RAM as on a board whose firmware has shadowed itself.
+ */
 #include "machine/boot_bios.h"
 
 #include <inttypes.h>
@@ -45,10 +46,12 @@ bool boot_bios_open(struct boot_bios *bios, const char *name, GError **error)
     /* Slots for ROM are whole pages: a shorter image has zeros before it. */
     bios->image_size = file.size;
     bios->rom_size = (file.size + GUEST_PAGE_SIZE - 1) & ~(uint64_t)(GUEST_PAGE_SIZE - 1);
-    bios->rom = mmap(NULL, bios->rom_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bool loaded = bios->rom != MAP_FAILED
-        ? boot_file_read(&file, 0, bios->rom + bios->rom_size - file.size, file.size, error)
-        : fail_errno(error, "-bios: no memory for '%s'", path);
+    bios->rom =
+        mmap(NULL, bios->rom_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    bool loaded =
+        bios->rom != MAP_FAILED
+            ? boot_file_read(&file, 0, bios->rom + bios->rom_size - file.size, file.size, error)
+            : fail_errno(error, "-bios: no memory for '%s'", path);
     boot_file_close(&file);
     if (bios->rom == MAP_FAILED)
         bios->rom = NULL;
@@ -57,8 +60,12 @@ bool boot_bios_open(struct boot_bios *bios, const char *name, GError **error)
         return false;
     }
     bios->region = (struct region){
-        .name = "bios", .kind = REGION_ROM, .base = BIOS_END - bios->rom_size,
-        .size = bios->rom_size, .host = bios->rom, .priority = 1,
+        .name = "bios",
+        .kind = REGION_ROM,
+        .base = BIOS_END - bios->rom_size,
+        .size = bios->rom_size,
+        .host = bios->rom,
+        .priority = 1,
     };
     return true;
 }
@@ -75,8 +82,10 @@ bool boot_bios_load(const struct boot_bios *bios, const struct boot *boot, GErro
     uint64_t size = MIN(bios->image_size, SHADOW_MAX);
     void *shadow = boot_ram(boot, SHADOW_BASE + SHADOW_MAX - size, size);
     if (!shadow)
-        return fail(error, "-bios: %" PRIu64 " KiB of memory are too few; firmware takes at least "
-                    "1 MiB", boot->ram->size >> 10);
+        return fail(error,
+                    "-bios: %" PRIu64 " KiB of memory are too few; firmware takes at least "
+                    "1 MiB",
+                    boot->ram->size >> 10);
     memcpy(shadow, bios->rom + bios->rom_size - size, size);
     return true;
 }

@@ -15,8 +15,8 @@
 enum linux_header {
     HDR_START = 0x1f1,
     HDR_SETUP_SECTORS = 0x1f1,
-    HDR_JUMP = 0x200,       /* its second byte gives the end of the header */
-    HDR_MAGIC = 0x202,      /* "HdrS" */
+    HDR_JUMP = 0x200,  /* its second byte gives the end of the header */
+    HDR_MAGIC = 0x202, /* "HdrS" */
     HDR_VERSION = 0x206,
     HDR_LOADER_TYPE = 0x210,
     HDR_LOAD_FLAGS = 0x211,
@@ -29,7 +29,7 @@ enum linux_header {
     HDR_SETUP_DATA = 0x250,
     HDR_PREFERRED_ADDRESS = 0x258,
     HDR_INIT_SIZE = 0x260,
-    HDR_END_MAX = 0x290,    /* the zero page's next field starts here */
+    HDR_END_MAX = 0x290, /* the zero page's next field starts here */
 };
 
 /* The zero page's own fields. */
@@ -43,10 +43,10 @@ enum zero_page {
 };
 
 #define MAGIC "HdrS"
-#define VERSION_MIN 0x0206       /* command line longer than 255 bytes; 2008 */
+#define VERSION_MIN 0x0206 /* command line longer than 255 bytes; 2008 */
 #define VERSION_INIT_SIZE 0x020a
 #define VERSION_XLOAD_FLAGS 0x020c
-#define LOAD_HIGH 0x01           /* load flags: protected-mode code goes to 1 MiB */
+#define LOAD_HIGH 0x01 /* load flags: protected-mode code goes to 1 MiB */
 #define XLF_KERNEL_64 0x01
 #define XLF_ABOVE_4G 0x02
 #define ENTRY_64_OFFSET 0x200
@@ -74,7 +74,7 @@ struct linux_image {
     unsigned version;
     unsigned header_end;
     uint64_t code_offset, code_size; /* of the protected-mode part, in the file */
-    uint64_t run_end;                /* first address behind what the kernel uses to unpack itself */
+    uint64_t run_end; /* first address behind what the kernel uses to unpack itself */
     unsigned xload_flags;
 };
 
@@ -122,8 +122,10 @@ static bool image_parse(const struct boot *boot, struct linux_image *image, GErr
     const char *path = boot->kernel.path;
     image->version = get16(head + HDR_VERSION);
     if (image->version < VERSION_MIN)
-        return fail(error, "-kernel: '%s' uses Linux boot protocol %u.%02u; 2.06 (Linux 2.6.22) or "
-                    "later is needed", path, image->version >> 8, image->version & 0xff);
+        return fail(error,
+                    "-kernel: '%s' uses Linux boot protocol %u.%02u; 2.06 (Linux 2.6.22) or "
+                    "later is needed",
+                    path, image->version >> 8, image->version & 0xff);
     image->header_end = HDR_MAGIC + head[HDR_JUMP + 1];
     image->header_end = MIN(image->header_end, HDR_END_MAX);
     if (image->header_end < HDR_COMMAND_LINE_SIZE + 4 || image->header_end > image->head_size)
@@ -135,16 +137,18 @@ static bool image_parse(const struct boot *boot, struct linux_image *image, GErr
     unsigned sectors = head[HDR_SETUP_SECTORS] ? head[HDR_SETUP_SECTORS] : 4;
     image->code_offset = (sectors + 1) * SECTOR;
     if (image->code_offset >= boot->kernel.size)
-        return fail(error, "-kernel: '%s' is truncated: it has %" PRIu64 " bytes, and its code "
-                    "starts at %" PRIu64, path, boot->kernel.size, image->code_offset);
+        return fail(error,
+                    "-kernel: '%s' is truncated: it has %" PRIu64 " bytes, and its code "
+                    "starts at %" PRIu64,
+                    path, boot->kernel.size, image->code_offset);
     image->code_size = boot->kernel.size - image->code_offset;
     if (image->version >= VERSION_XLOAD_FLAGS)
         image->xload_flags = get16(head + HDR_XLOAD_FLAGS);
     return true;
 }
 
-/* The kernel unpacks itself to its preferred address, or to where it was loaded if that is higher, and
- * uses init_size bytes there. Without that much memory it would die without a word. */
+/* The kernel unpacks itself to its preferred address, or to where it was loaded if that is higher,
+ * and uses init_size bytes there. Without that much memory it would die without a word. */
 static bool image_place(const struct boot *boot, struct linux_image *image, GError **error)
 {
     const uint8_t *head = image->head;
@@ -158,9 +162,11 @@ static bool image_place(const struct boot *boot, struct linux_image *image, GErr
         image->run_end = MAX(image->run_end, code_end);
     }
     if (image->run_end > boot->ram->below_4g_size)
-        return fail(error, "-kernel: '%s' needs %" PRIu64 " MiB of memory to start, and the machine "
-                    "has %" PRIu64 " MiB; give it more with -m", boot->kernel.path,
-                    (image->run_end >> 20) + !!(image->run_end & 0xfffff), boot->ram->size >> 20);
+        return fail(error,
+                    "-kernel: '%s' needs %" PRIu64 " MiB of memory to start, and the machine "
+                    "has %" PRIu64 " MiB; give it more with -m",
+                    boot->kernel.path, (image->run_end >> 20) + !!(image->run_end & 0xfffff),
+                    boot->ram->size >> 20);
     return true;
 }
 
@@ -170,8 +176,10 @@ static bool command_line_write(const struct boot *boot, const struct linux_image
     size_t length = strlen(boot->command_line);
     size_t max = MIN(get32(image->head + HDR_COMMAND_LINE_SIZE), BOOT_COMMAND_LINE_MAX - 1);
     if (length > max)
-        return fail(error, "-append: the command line has %zu bytes, and this kernel takes at most "
-                    "%zu", length, max);
+        return fail(error,
+                    "-append: the command line has %zu bytes, and this kernel takes at most "
+                    "%zu",
+                    length, max);
     memcpy(boot_ram(boot, BOOT_COMMAND_LINE, length + 1), boot->command_line, length + 1);
     put32(zero + HDR_COMMAND_LINE, BOOT_COMMAND_LINE);
     return true;
@@ -192,14 +200,16 @@ static void memory_map_write(const struct boot *boot, uint8_t *zero)
 /* Randomness for a guest that has no other source yet; without it, it starts a bit later. */
 static void seed_write(const struct boot *boot, uint8_t *zero)
 {
-    struct setup_data_seed data = { .type = htole32(SETUP_RNG_SEED), .length = htole32(SEED_BYTES) };
+    struct setup_data_seed data = { .type = htole32(SETUP_RNG_SEED),
+                                    .length = htole32(SEED_BYTES) };
     if (getrandom(data.seed, sizeof(data.seed), GRND_NONBLOCK) != sizeof(data.seed))
         return;
     memcpy(boot_ram(boot, BOOT_SETUP_DATA, sizeof(data)), &data, sizeof(data));
     put64(zero + HDR_SETUP_DATA, BOOT_SETUP_DATA);
 }
 
-static bool zero_page_write(const struct boot *boot, const struct linux_image *image, GError **error)
+static bool zero_page_write(const struct boot *boot, const struct linux_image *image,
+                            GError **error)
 {
     uint8_t *zero = boot_ram(boot, BOOT_ZERO_PAGE, ZERO_BYTES);
     memset(zero, 0, ZERO_BYTES);
@@ -231,9 +241,10 @@ static bool cpu_has_long_mode(const struct x86_cpu *cpu)
 bool boot_linux(const struct boot *boot, const uint8_t *head, size_t size, GError **error)
 {
     struct linux_image image = { .head = head, .head_size = size };
-    if (!image_parse(boot, &image, error) || !image_place(boot, &image, error) ||
-        !zero_page_write(boot, &image, error) ||
-        !boot_ram_load(boot, &boot->kernel, image.code_offset, LOAD_ADDRESS, image.code_size, error))
+    if (!image_parse(boot, &image, error) || !image_place(boot, &image, error)
+        || !zero_page_write(boot, &image, error)
+        || !boot_ram_load(boot, &boot->kernel, image.code_offset, LOAD_ADDRESS, image.code_size,
+                          error))
         return false;
     if (image.xload_flags & XLF_KERNEL_64 && cpu_has_long_mode(boot->cpu))
         boot_cpu_long(boot, LOAD_ADDRESS + ENTRY_64_OFFSET);

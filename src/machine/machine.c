@@ -29,7 +29,7 @@ static bool boot_realize(struct device *dev, GError **error)
     boot->command_line = config->append ? config->append : "";
     if (config->kernel && config->bios)
         return fail(error, "-kernel and -bios exclude each other: a kernel is started directly, "
-                    "without firmware");
+                           "without firmware");
     if (!config->kernel && (config->initrd || config->append))
         return fail(error, "%s goes with -kernel, which is missing",
                     config->initrd ? "-initrd" : "-append");
@@ -41,7 +41,7 @@ static bool boot_realize(struct device *dev, GError **error)
     }
     if (!config->kernel)
         return fail(error, "there is nothing to boot: give a kernel with -kernel or firmware with "
-                    "-bios");
+                           "-bios");
     if (!boot_file_open(&boot->kernel, "-kernel", config->kernel, error))
         return false;
     if (!config->initrd || boot_file_open(&boot->initrd, "-initrd", config->initrd, error))
@@ -61,9 +61,12 @@ static void boot_unrealize(struct device *dev)
 }
 
 DEVICE_TYPE(boot) = {
-    .name = "boot", .description = "kernel or firmware the machine starts from",
-    .bus = BUS_SYSTEM, .size = sizeof(struct boot_device),
-    .realize = boot_realize, .unrealize = boot_unrealize,
+    .name = "boot",
+    .description = "kernel or firmware the machine starts from",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct boot_device),
+    .realize = boot_realize,
+    .unrealize = boot_unrealize,
 };
 
 /* --- boards --------------------------------------------------------------------------------- */
@@ -104,16 +107,17 @@ static bool interrupts_create(struct vm *vm, GError **error)
 {
     static const char *const in_kernel[] = { "kernel-irqchip", NULL };
     static const char *const own[] = { "pit", NULL };
-    return board_interrupts_create(vm, error) &&
-           devices_create(vm, vm->engine->kernel_irqchip(vm) ? in_kernel : own, error);
+    return board_interrupts_create(vm, error)
+           && devices_create(vm, vm->engine->kernel_irqchip(vm) ? in_kernel : own, error);
 }
 
 static bool pc_create(struct vm *vm, GError **error)
 {
-    static const char *const types[] = { "boot", "rtc", "i8042", "port92",
-                                         "post", "acpi-pm", NULL };
-    return interrupts_create(vm, error) && devices_create(vm, types, error) &&
-           serials_create(vm, error);
+    static const char *const types[] = {
+        "boot", "rtc", "i8042", "port92", "post", "acpi-pm", NULL
+    };
+    return interrupts_create(vm, error) && devices_create(vm, types, error)
+           && serials_create(vm, error);
 }
 
 /* As `pc` without the keyboard controller and its gate; ACPI's registers are the same, so that one
@@ -121,8 +125,8 @@ static bool pc_create(struct vm *vm, GError **error)
 static bool microvm_create(struct vm *vm, GError **error)
 {
     static const char *const types[] = { "boot", "rtc", "post", "acpi-pm", NULL };
-    return interrupts_create(vm, error) && devices_create(vm, types, error) &&
-           serials_create(vm, error);
+    return interrupts_create(vm, error) && devices_create(vm, types, error)
+           && serials_create(vm, error);
 }
 
 const struct machine_type machine_types[] = {
@@ -145,8 +149,9 @@ const struct machine_type *machine_type_find(const char *name, GError **error)
     return NULL;
 }
 
-/* How much memory there is, as firmware reads it: KiB above 1 MiB, 64 KiB units above 16 MiB and above
- * 4 GiB; and how many CPUs beside the first. (SeaBIOS reads these on boards without fw_cfg.) */
+/* How much memory there is, as firmware reads it: KiB above 1 MiB, 64 KiB units above 16 MiB and
+ * above 4 GiB; and how many CPUs beside the first. (SeaBIOS reads these on boards without fw_cfg.)
+ */
 static void cmos_fill(struct vm *vm)
 {
     uint64_t low = vm->ram.below_4g_size, high = vm->ram.size - low;
@@ -155,12 +160,10 @@ static void cmos_fill(struct vm *vm)
     const struct {
         uint8_t index, value;
     } bytes[] = {
-        { 0x15, 640 & 0xff }, { 0x16, 640 >> 8 },
-        { 0x17, extended & 0xff }, { 0x18, extended >> 8 },
-        { 0x30, extended & 0xff }, { 0x31, extended >> 8 },
-        { 0x34, above_16m & 0xff }, { 0x35, above_16m >> 8 },
-        { 0x5b, high >> 16 & 0xff }, { 0x5c, high >> 24 & 0xff }, { 0x5d, high >> 32 & 0xff },
-        { 0x5f, vm->config->cpus - 1 },
+        { 0x15, 640 & 0xff },        { 0x16, 640 >> 8 },          { 0x17, extended & 0xff },
+        { 0x18, extended >> 8 },     { 0x30, extended & 0xff },   { 0x31, extended >> 8 },
+        { 0x34, above_16m & 0xff },  { 0x35, above_16m >> 8 },    { 0x5b, high >> 16 & 0xff },
+        { 0x5c, high >> 24 & 0xff }, { 0x5d, high >> 32 & 0xff }, { 0x5f, vm->config->cpus - 1 },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(bytes); i++)
         rtc_set_cmos(vm, bytes[i].index, bytes[i].value);
@@ -184,8 +187,8 @@ bool machine_load(struct vm *vm, GError **error)
     if (source->bios.rom)
         return boot_bios_load(&source->bios, boot, error);
     boot->rsdp = 0;
-    if (vm->config->acpi && boot_ram(boot, BOOT_TABLES, BOOT_TABLES_SIZE) &&
-        !acpi_load(vm, boot, &boot->rsdp, error))
+    if (vm->config->acpi && boot_ram(boot, BOOT_TABLES, BOOT_TABLES_SIZE)
+        && !acpi_load(vm, boot, &boot->rsdp, error))
         return false;
     return boot_kernel(boot, error);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Machine types: which devices a board has, and what is in memory when it is switched on. Main loop. */
+/* Machine types: which devices a board has, and what is in memory when it is switched on. Main
+ * loop. */
 #ifndef YADO_MACHINE_MACHINE_H
 #define YADO_MACHINE_MACHINE_H
 
@@ -22,8 +23,8 @@ const struct machine_type *machine_type_find(const char *name, GError **error);
  * missing kernel is found before anything runs. After the engine's vm_init(). */
 bool machine_create(struct vm *vm, GError **error);
 
-/* At start and after every reset, with devices and vCPUs in their power-on state: writes boot code and
- * tables into guest memory and sets the first vCPU's registers. */
+/* At start and after every reset, with devices and vCPUs in their power-on state: writes boot code
+ * and tables into guest memory and sets the first vCPU's registers. */
 bool machine_load(struct vm *vm, GError **error);
 
 #endif

@@ -37,8 +37,8 @@ static const struct kvm_cpuid_entry2 *supported_find(const struct kvm_cpuid2 *ta
 {
     for (unsigned i = 0; i < table->nent; i++) {
         const struct kvm_cpuid_entry2 *entry = &table->entries[i];
-        if (entry->function == leaf &&
-            (!(entry->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || entry->index == subleaf))
+        if (entry->function == leaf
+            && (!(entry->flags & KVM_CPUID_FLAG_SIGNIFCANT_INDEX) || entry->index == subleaf))
             return entry;
     }
     return NULL;
@@ -60,11 +60,11 @@ static void supported_cpuid(void *opaque, uint32_t leaf, uint32_t subleaf, uint3
     else if (leaf == 1 && kvm_has(kvm, KVM_CAP_TSC_DEADLINE_TIMER))
         out[2] |= TSC_DEADLINE;
     if (leaf == PV_LEAF) {
-        uint32_t usable = PV_CLOCK_OLD | PV_NO_IO_DELAY | PV_CLOCK | PV_STEAL_TIME | PV_TLB_FLUSH |
-                          PV_CLOCK_STABLE;
+        uint32_t usable = PV_CLOCK_OLD | PV_NO_IO_DELAY | PV_CLOCK | PV_STEAL_TIME | PV_TLB_FLUSH
+                          | PV_CLOCK_STABLE;
         if (kvm->irqchip)
-            usable |= PV_ASYNC_PF | PV_EOI | PV_UNHALT | PV_SEND_IPI | PV_SCHED_YIELD |
-                      PV_ASYNC_PF_INT;
+            usable |=
+                PV_ASYNC_PF | PV_EOI | PV_UNHALT | PV_SEND_IPI | PV_SCHED_YIELD | PV_ASYNC_PF_INT;
         out[0] &= usable;
     }
 }

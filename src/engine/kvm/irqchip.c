@@ -27,7 +27,8 @@ static bool routes_set(const struct engine_vm *kvm)
         table.entries[n++] = (struct kvm_irq_routing_entry){
             .gsi = gsi,
             .type = KVM_IRQ_ROUTING_IRQCHIP,
-            .u.irqchip = { .irqchip = gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
+            .u.irqchip = { .irqchip =
+                               gsi < PIC_PINS ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
                            .pin = gsi % PIC_PINS },
         };
     }
@@ -49,8 +50,8 @@ static bool routes_set(const struct engine_vm *kvm)
 bool kvm_irqchip_create(struct vm *vm, GError **error)
 {
     struct engine_vm *kvm = vm->engine_vm;
-    if (!kvm_has(kvm, KVM_CAP_IRQCHIP) || !kvm_has(kvm, KVM_CAP_PIT2) ||
-        !kvm_has(kvm, KVM_CAP_IRQ_ROUTING))
+    if (!kvm_has(kvm, KVM_CAP_IRQCHIP) || !kvm_has(kvm, KVM_CAP_PIT2)
+        || !kvm_has(kvm, KVM_CAP_IRQ_ROUTING))
         return true;
     if (ioctl(kvm->fd, KVM_CREATE_IRQCHIP, 0) < 0) {
         warn("this host's KVM refuses in-kernel interrupt controllers (%s); using Yado's own",

@@ -102,8 +102,8 @@ static int machine_fd_new(int system_fd, GError **error)
 static void reserve_real_mode_pages(const struct engine_vm *kvm)
 {
     uint64_t identity = IDENTITY_MAP_BASE;
-    if (kvm_has(kvm, KVM_CAP_SET_IDENTITY_MAP_ADDR) &&
-        ioctl(kvm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
+    if (kvm_has(kvm, KVM_CAP_SET_IDENTITY_MAP_ADDR)
+        && ioctl(kvm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity) < 0)
         warn("this host's KVM refuses KVM_SET_IDENTITY_MAP_ADDR (%s); going on without",
              strerror(errno));
     if (kvm_has(kvm, KVM_CAP_SET_TSS_ADDR) && ioctl(kvm->fd, KVM_SET_TSS_ADDR, TSS_BASE) < 0)
@@ -143,8 +143,7 @@ static bool machine_init(struct vm *vm, GError **error)
         return fail(error, "-smp %u: this host's KVM runs at most %d CPUs in a machine",
                     vm->config->cpus, cpus_max);
     reserve_real_mode_pages(kvm);
-    return kvm_irqchip_create(vm, error) && kvm_cpuid_query(vm, error) &&
-           kvm_slots_init(vm, error);
+    return kvm_irqchip_create(vm, error) && kvm_cpuid_query(vm, error) && kvm_slots_init(vm, error);
 }
 
 static bool kvm_vm_init(struct vm *vm, GError **error)

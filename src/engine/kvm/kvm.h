@@ -28,12 +28,12 @@ struct kvm_slot {
 
 struct engine_vm {
     int system_fd, fd;
-    size_t run_bytes;  /* size of one vCPU's shared page group */
-    bool irqchip;      /* 8259, I/O APIC, local APICs and 8254 are in the kernel */
-    GArray *slots;     /* [main] struct kvm_slot, indexed by slot number */
+    size_t run_bytes; /* size of one vCPU's shared page group */
+    bool irqchip;     /* 8259, I/O APIC, local APICs and 8254 are in the kernel */
+    GArray *slots;    /* [main] struct kvm_slot, indexed by slot number */
     unsigned slots_max;
     bool read_only_slots; /* without them guest ROM is writable */
-    GArray *wanted;    /* [main] scratch of slots.c */
+    GArray *wanted;       /* [main] scratch of slots.c */
     struct x86_model *model;
     struct kvm_cpuid2 *supported; /* what this kernel can show a guest */
     uint64_t xcr0_supported;
@@ -57,13 +57,13 @@ enum kvm_feature {
 struct kvm_vcpu {
     int fd;
     struct kvm_run *run;
-    pthread_t thread;         /* [const] after vcpu_init */
-    atomic_bool in_kernel;    /* a kick needs a signal */
-    atomic_bool state_dirty;  /* vcpu->cpu was changed: load it before running */
-    atomic_bool apic_reset;   /* the local APIC goes to power-on state with the next load */
-    bool io_unfinished;       /* the last exit's instruction completes on the next entry */
-    bool window_requested;    /* user-space APIC: waiting for the guest to accept interrupts */
-    uint64_t tsc_offset;      /* as last exchanged with the kernel */
+    pthread_t thread;        /* [const] after vcpu_init */
+    atomic_bool in_kernel;   /* a kick needs a signal */
+    atomic_bool state_dirty; /* vcpu->cpu was changed: load it before running */
+    atomic_bool apic_reset;  /* the local APIC goes to power-on state with the next load */
+    bool io_unfinished;      /* the last exit's instruction completes on the next entry */
+    bool window_requested;   /* user-space APIC: waiting for the guest to accept interrupts */
+    uint64_t tsc_offset;     /* as last exchanged with the kernel */
 };
 
 static inline struct kvm_vcpu *kvm_vcpu_of(struct vcpu *vcpu)

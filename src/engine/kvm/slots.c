@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Guest memory under KVM: one slot for each visible piece of RAM or ROM. After a topology change the
- * wanted set is compared with the present one, and only what differs is removed or added, so that
- * memory other vCPUs are using stays mapped. */
+/* Guest memory under KVM: one slot for each visible piece of RAM or ROM. After a topology change
+ * the wanted set is compared with the present one, and only what differs is removed or added, so
+ * that memory other vCPUs are using stays mapped. */
 #include "engine/kvm/kvm.h"
 
 #include <errno.h>
@@ -31,8 +31,8 @@ static void want(const struct region *region, uint64_t base, uint64_t size, uint
 
 static bool slot_equal(const struct kvm_slot *a, const struct kvm_slot *b)
 {
-    return a->host && b->host && a->base == b->base && a->size == b->size && a->host == b->host &&
-           a->read_only == b->read_only;
+    return a->host && b->host && a->base == b->base && a->size == b->size && a->host == b->host
+           && a->read_only == b->read_only;
 }
 
 static bool slot_is_in(const struct kvm_slot *slot, const GArray *slots)
@@ -54,8 +54,10 @@ static bool slot_write(const struct engine_vm *kvm, unsigned number, const struc
         .userspace_addr = (uintptr_t)slot->host,
     };
     if (ioctl(kvm->fd, KVM_SET_USER_MEMORY_REGION, &request) < 0)
-        return fail_errno(error, "KVM cannot map guest memory 0x%" G_GINT64_MODIFIER "x-0x%"
-                          G_GINT64_MODIFIER "x", slot->base, slot->base + slot->size - 1);
+        return fail_errno(error,
+                          "KVM cannot map guest memory 0x%" G_GINT64_MODIFIER
+                          "x-0x%" G_GINT64_MODIFIER "x",
+                          slot->base, slot->base + slot->size - 1);
     return true;
 }
 

@@ -84,8 +84,8 @@ static uint64_t *msr_value(struct x86_cpu *cpu, unsigned field)
 }
 
 /* The kernel stops at the first register it refuses: that one is dropped for the whole machine and
- * the rest is tried again, so the loop ends after at most MSR_COUNT rounds. A refused write of zero to
- * a register that also cannot be read is a host without it, which needs no warning. */
+ * the rest is tried again, so the loop ends after at most MSR_COUNT rounds. A refused write of zero
+ * to a register that also cannot be read is a host without it, which needs no warning. */
 static void msr_drop(struct engine_vm *kvm, int fd, unsigned field, uint64_t value)
 {
     struct {
@@ -98,7 +98,7 @@ static void msr_drop(struct engine_vm *kvm, int fd, unsigned field, uint64_t val
     bool first = kvm->msrs_usable & (1ull << field);
     kvm->msrs_usable &= ~(1ull << field);
     pthread_mutex_unlock(&kvm->msr_lock);
-    if (first && (readable || value))
+    if (first && value)
         warn("this host's KVM refuses MSR 0x%x = 0x%" G_GINT64_MODIFIER "x; going on without it",
              msr_fields[field].index, value);
 }
@@ -120,7 +120,8 @@ static void msrs_exchange(struct vcpu *vcpu, bool set)
                 continue;
             field_of[n] = i;
             batch.entries[n++] = (struct kvm_msr_entry){
-                .index = msr_fields[i].index, .data = set ? *msr_value(vcpu->cpu, i) : 0,
+                .index = msr_fields[i].index,
+                .data = set ? *msr_value(vcpu->cpu, i) : 0,
             };
         }
         if (!n)
@@ -174,11 +175,11 @@ static void segment_from_kvm(const struct kvm_segment *seg, struct x86_segment *
         .base = seg->base,
         .limit = seg->limit,
         .selector = seg->selector,
-        .attr = (seg->type & SEG_ATTR_TYPE) | (seg->s ? SEG_ATTR_S : 0) |
-                (uint32_t)(seg->dpl & 3) << SEG_ATTR_DPL_SHIFT | (seg->present ? SEG_ATTR_P : 0) |
-                (seg->avl ? SEG_ATTR_AVL : 0) | (seg->l ? SEG_ATTR_L : 0) |
-                (seg->db ? SEG_ATTR_DB : 0) | (seg->g ? SEG_ATTR_G : 0) |
-                (seg->unusable ? SEG_ATTR_UNUSABLE : 0),
+        .attr = (seg->type & SEG_ATTR_TYPE) | (seg->s ? SEG_ATTR_S : 0)
+                | (uint32_t)(seg->dpl & 3) << SEG_ATTR_DPL_SHIFT | (seg->present ? SEG_ATTR_P : 0)
+                | (seg->avl ? SEG_ATTR_AVL : 0) | (seg->l ? SEG_ATTR_L : 0)
+                | (seg->db ? SEG_ATTR_DB : 0) | (seg->g ? SEG_ATTR_G : 0)
+                | (seg->unusable ? SEG_ATTR_UNUSABLE : 0),
     };
 }
 
@@ -240,9 +241,9 @@ static void sregs_fetch(struct vcpu *vcpu)
 
 /* KVM_GET_REGS' order is not the encoding's. */
 #define GENERAL_REGISTERS(X) \
-    X(rax, RAX) X(rcx, RCX) X(rdx, RDX) X(rbx, RBX) X(rsp, RSP) X(rbp, RBP) X(rsi, RSI) \
-    X(rdi, RDI) X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11) X(r12, R12) X(r13, R13) X(r14, R14) \
-    X(r15, R15)
+    X(rax, RAX) \
+    X(rcx, RCX) X(rdx, RDX) X(rbx, RBX) X(rsp, RSP) X(rbp, RBP) X(rsi, RSI) X(rdi, RDI) X(r8, R8) \
+        X(r9, R9) X(r10, R10) X(r11, R11) X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
 
 static bool regs_load(struct vcpu *vcpu, GError **error)
 {
@@ -359,8 +360,8 @@ static void events_fetch(struct vcpu *vcpu)
     struct kvm_mp_state mp;
     if (vcpu->vm->engine_vm->irqchip && ioctl(kvm_vcpu_of(vcpu)->fd, KVM_GET_MP_STATE, &mp) == 0) {
         cpu->halted = mp.mp_state == KVM_MP_STATE_HALTED;
-        cpu->wait_for_sipi = mp.mp_state == KVM_MP_STATE_UNINITIALIZED ||
-                             mp.mp_state == KVM_MP_STATE_INIT_RECEIVED;
+        cpu->wait_for_sipi =
+            mp.mp_state == KVM_MP_STATE_UNINITIALIZED || mp.mp_state == KVM_MP_STATE_INIT_RECEIVED;
     }
 }
 
@@ -373,8 +374,8 @@ bool kvm_state_load(struct vcpu *vcpu, GError **error)
     debugregs_load(vcpu);
     msrs_exchange(vcpu, true);
     /* Writing an unchanged TSC would only cost precision between CPUs. */
-    if (vcpu->cpu->tsc_offset != state->tsc_offset &&
-        tsc_exchange(state->fd, true, &vcpu->cpu->tsc_offset))
+    if (vcpu->cpu->tsc_offset != state->tsc_offset
+        && tsc_exchange(state->fd, true, &vcpu->cpu->tsc_offset))
         state->tsc_offset = vcpu->cpu->tsc_offset;
     if (atomic_exchange(&state->apic_reset, false))
         kvm_lapic_reset(vcpu);

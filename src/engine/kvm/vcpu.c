@@ -151,20 +151,22 @@ static void exit_system_event(struct vcpu *vcpu)
 static void dump_state(struct vcpu *vcpu)
 {
     static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                           "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
+                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
     const struct x86_cpu *cpu = vcpu->cpu;
     kvm_state_get(vcpu);
     g_autoptr(GString) text = g_string_new(NULL);
     for (unsigned i = 0; i < 16; i++)
         g_string_append_printf(text, "%s=%016" PRIx64 "%c", names[i], cpu->regs[i],
                                i % 4 == 3 ? '\n' : ' ');
-    g_string_append_printf(text, "rip=%016" PRIx64 " rflags=%08" PRIx64 " cs=%04x base=%" PRIx64
-                           " ss=%04x base=%" PRIx64 "\n", cpu->rip, cpu->rflags,
-                           cpu->seg[SEG_CS].selector, cpu->seg[SEG_CS].base,
+    g_string_append_printf(text,
+                           "rip=%016" PRIx64 " rflags=%08" PRIx64 " cs=%04x base=%" PRIx64
+                           " ss=%04x base=%" PRIx64 "\n",
+                           cpu->rip, cpu->rflags, cpu->seg[SEG_CS].selector, cpu->seg[SEG_CS].base,
                            cpu->seg[SEG_SS].selector, cpu->seg[SEG_SS].base);
-    g_string_append_printf(text, "cr0=%08" PRIx64 " cr2=%016" PRIx64 " cr3=%016" PRIx64
-                           " cr4=%08" PRIx64 " efer=%04" PRIx64 "\n", cpu->cr0, cpu->cr2, cpu->cr3,
-                           cpu->cr4, cpu->efer);
+    g_string_append_printf(text,
+                           "cr0=%08" PRIx64 " cr2=%016" PRIx64 " cr3=%016" PRIx64 " cr4=%08" PRIx64
+                           " efer=%04" PRIx64 "\n",
+                           cpu->cr0, cpu->cr2, cpu->cr3, cpu->cr4, cpu->efer);
     log_write("CPU %u:\n%s", vcpu->index, text->str);
 }
 
@@ -197,8 +199,8 @@ static const char *internal_error_name(uint32_t suberror)
     }
 }
 
-/* The kernel's own APIC takes interrupts by itself; an NMI from a device is the one event that still
- * comes through vcpu->requests. */
+/* The kernel's own APIC takes interrupts by itself; an NMI from a device is the one event that
+ * still comes through vcpu->requests. */
 static void take_requests(struct vcpu *vcpu)
 {
     unsigned taken = VCPU_INTERRUPT | VCPU_NMI | VCPU_INIT | VCPU_SIPI | VCPU_ENGINE;
@@ -247,8 +249,8 @@ static bool handle_exit(struct vcpu *vcpu, enum vcpu_exit *reason)
 }
 
 /* True if the state seen from outside would be half an instruction: then one entry that returns at
- * once completes it. The instruction may go on with another access, so this repeats, bounded by what
- * one instruction can do (a `rep` is cut by KVM into pages). */
+ * once completes it. The instruction may go on with another access, so this repeats, bounded by
+ * what one instruction can do (a `rep` is cut by KVM into pages). */
 static bool finish_io(struct vcpu *vcpu, enum vcpu_exit *reason)
 {
     struct kvm_vcpu *state = kvm_vcpu_of(vcpu);
