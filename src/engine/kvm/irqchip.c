@@ -50,7 +50,7 @@ static bool routes_set(const struct engine_vm *kvm)
 bool kvm_irqchip_create(struct vm *vm, GError **error)
 {
     struct engine_vm *kvm = vm->engine_vm;
-    if (!kvm_has(kvm, KVM_CAP_IRQCHIP) || !kvm_has(kvm, KVM_CAP_PIT2)
+    if (vm->config->own_irqchip || !kvm_has(kvm, KVM_CAP_IRQCHIP) || !kvm_has(kvm, KVM_CAP_PIT2)
         || !kvm_has(kvm, KVM_CAP_IRQ_ROUTING))
         return true;
     if (ioctl(kvm->fd, KVM_CREATE_IRQCHIP, 0) < 0) {

@@ -7,6 +7,7 @@
  *   state.c    struct x86_cpu to and from the kernel's structures
  *   cpuid.c    the CPU model cut down to what this kernel offers
  *   irqchip.c  interrupt controllers inside the kernel
+ *   apic.c     interrupts where they are outside
  *
  * Rule for capabilities: ask, never compare versions. What the host refuses is dropped with one
  * warning, unless no guest could run without it. */
@@ -62,7 +63,6 @@ struct kvm_vcpu {
     atomic_bool state_dirty; /* vcpu->cpu was changed: load it before running */
     atomic_bool apic_reset;  /* the local APIC goes to power-on state with the next load */
     bool io_unfinished;      /* the last exit's instruction completes on the next entry */
-    bool window_requested;   /* user-space APIC: waiting for the guest to accept interrupts */
     uint64_t tsc_offset;     /* as last exchanged with the kernel */
 };
 
@@ -84,6 +84,15 @@ void kvm_slots_free(struct engine_vm *kvm);
 bool kvm_irqchip_create(struct vm *vm, GError **error);
 void kvm_irqchip_set(struct vm *vm, unsigned gsi, bool level);
 void kvm_lapic_reset(struct vcpu *vcpu);
+
+/* apic.c, on the vCPU's thread; only if the kernel has no controllers. kvm_apic_take_requests() is
+ * false when it has slept: look again whether to run. */
+void kvm_apic_create(struct vcpu *vcpu);
+void kvm_apic_free(struct vcpu *vcpu);
+void kvm_apic_state_loaded(struct vcpu *vcpu);
+bool kvm_apic_take_requests(struct vcpu *vcpu);
+void kvm_apic_before_entry(struct vcpu *vcpu);
+void kvm_apic_after_exit(struct vcpu *vcpu);
 
 /* cpuid.c. kvm_cpuid_query(): asks what there is and makes the machine's model of it, which needs
  * the choice of interrupt controllers made. */

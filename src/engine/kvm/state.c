@@ -242,8 +242,9 @@ static void sregs_fetch(struct vcpu *vcpu)
 /* KVM_GET_REGS' order is not the encoding's. */
 #define GENERAL_REGISTERS(X) \
     X(rax, RAX) \
-    X(rcx, RCX) X(rdx, RDX) X(rbx, RBX) X(rsp, RSP) X(rbp, RBP) X(rsi, RSI) X(rdi, RDI) X(r8, R8) \
-        X(r9, R9) X(r10, R10) X(r11, R11) X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
+    X(rcx, RCX) \
+    X(rdx, RDX) X(rbx, RBX) X(rsp, RSP) X(rbp, RBP) X(rsi, RSI) X(rdi, RDI) X(r8, R8) X(r9, R9) \
+        X(r10, R10) X(r11, R11) X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
 
 static bool regs_load(struct vcpu *vcpu, GError **error)
 {
@@ -380,6 +381,8 @@ bool kvm_state_load(struct vcpu *vcpu, GError **error)
     if (atomic_exchange(&state->apic_reset, false))
         kvm_lapic_reset(vcpu);
     events_load(vcpu);
+    if (vcpu->apic)
+        kvm_apic_state_loaded(vcpu);
     return true;
 }
 

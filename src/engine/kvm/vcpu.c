@@ -57,6 +57,7 @@ bool kvm_vcpu_init(struct vcpu *vcpu, GError **error)
     vcpu->cpu->index = vcpu->index;
     vcpu->cpu->engine = state;
     vcpu->cpu->model = kvm->model;
+    kvm_apic_create(vcpu);
     return kvm_cpuid_load(vcpu, error);
 }
 
@@ -65,6 +66,7 @@ void kvm_vcpu_destroy(struct vcpu *vcpu)
     struct kvm_vcpu *state = kvm_vcpu_of(vcpu);
     if (!state)
         return;
+    kvm_apic_free(vcpu);
     if (state->run)
         munmap(state->run, vcpu->vm->engine_vm->run_bytes);
     util_close_fd(&state->fd);
@@ -84,11 +86,16 @@ void kvm_vcpu_kick(struct vcpu *vcpu)
         pthread_kill(state->thread, KICK_SIGNAL);
 }
 
-static int enter_guest(struct kvm_vcpu *state)
+static int enter_guest(struct vcpu *vcpu)
 {
+    struct kvm_vcpu *state = kvm_vcpu_of(vcpu);
+    if (vcpu->apic)
+        kvm_apic_before_entry(vcpu);
     atomic_store(&state->in_kernel, true);
     int result = ioctl(state->fd, KVM_RUN, 0) < 0 ? -errno : 0;
     atomic_store(&state->in_kernel, false);
+    if (vcpu->apic)
+        kvm_apic_after_exit(vcpu);
     return result;
 }
 
@@ -201,13 +208,15 @@ static const char *internal_error_name(uint32_t suberror)
 
 /* The kernel's own APIC takes interrupts by itself; an NMI from a device is the one event that
  * still comes through vcpu->requests. */
-static void take_requests(struct vcpu *vcpu)
+static bool take_requests(struct vcpu *vcpu)
 {
     unsigned taken = VCPU_INTERRUPT | VCPU_NMI | VCPU_INIT | VCPU_SIPI | VCPU_ENGINE;
-    if (!(atomic_load(&vcpu->requests) & taken))
-        return;
-    if (atomic_fetch_and(&vcpu->requests, ~taken) & VCPU_NMI)
+    if (vcpu->apic)
+        return kvm_apic_take_requests(vcpu);
+    if (atomic_load(&vcpu->requests) & taken
+        && atomic_fetch_and(&vcpu->requests, ~taken) & VCPU_NMI)
         ioctl(kvm_vcpu_of(vcpu)->fd, KVM_NMI);
+    return true;
 }
 
 static bool handle_exit(struct vcpu *vcpu, enum vcpu_exit *reason)
@@ -226,6 +235,9 @@ static bool handle_exit(struct vcpu *vcpu, enum vcpu_exit *reason)
     case KVM_EXIT_INTR:
     case KVM_EXIT_IRQ_WINDOW_OPEN:
     case KVM_EXIT_SET_TPR:
+        return false;
+    case KVM_EXIT_HLT:
+        vcpu->cpu->halted = true;
         return false;
     case KVM_EXIT_SYSTEM_EVENT:
         exit_system_event(vcpu);
@@ -257,7 +269,7 @@ static bool finish_io(struct vcpu *vcpu, enum vcpu_exit *reason)
     while (state->io_unfinished) {
         state->io_unfinished = false;
         state->run->immediate_exit = 1;
-        int result = enter_guest(state);
+        int result = enter_guest(vcpu);
         if (result == 0 && handle_exit(vcpu, reason))
             return true;
     }
@@ -272,7 +284,8 @@ enum vcpu_exit kvm_vcpu_run(struct vcpu *vcpu)
         __atomic_store_n(&state->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
         if (atomic_load(&vcpu->requests) & (VCPU_PAUSE | VCPU_EXIT))
             return finish_io(vcpu, &reason) ? reason : VCPU_EXIT_REQUEST;
-        take_requests(vcpu);
+        if (!take_requests(vcpu))
+            continue;
         if (atomic_load(&state->state_dirty)) {
             g_clear_error(&vcpu->error);
             if (!kvm_state_load(vcpu, &vcpu->error))
@@ -280,7 +293,7 @@ enum vcpu_exit kvm_vcpu_run(struct vcpu *vcpu)
             atomic_store(&state->state_dirty, false);
         }
         state->io_unfinished = false;
-        int result = enter_guest(state);
+        int result = enter_guest(vcpu);
         if (result == -EINTR || result == -EAGAIN)
             continue;
         if (result < 0) {
