@@ -52,7 +52,7 @@ guest-full:
 	@scripts/prepare-guest --full $(GUEST)
 
 run: build guest
-	@$(BUILD)/yado run $(ARGS)
+	@$(BUILD)/yado run --append quiet $(ARGS)
 
 # Without the guest (no network, say) the tests that need it are skipped and listed.
 check: build

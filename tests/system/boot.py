@@ -96,7 +96,7 @@ def check_output(machine):
 
 def main():
     with Machine(["-m", "512M", "-cpu", "max"], rows=33, columns=111,
-                 append="console=ttyS0 quiet yado.tty=33x111") as machine:
+                 append="console=ttyS0 quiet LINES=33 COLUMNS=111") as machine:
         machine.wait_prompt()
         ok(True, "the cloud kernel boots to a shell")
         for part in (check_programs, check_terminal, check_paste, check_output):

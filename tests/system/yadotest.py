@@ -17,6 +17,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
 
@@ -26,10 +27,10 @@ SYSTEM = os.environ.get("YADO_SYSTEM", os.path.join(BUILD, "compat", "qemu-syste
 GUEST = os.environ.get("YADO_GUEST", os.path.join(BUILD, "guest"))
 PATIENCE = {"address": 4, "thread": 8}.get(os.environ.get("YADO_SANITIZER"), 1)
 PROMPT = re.compile(rb"yado:\S+# ")
-EXIT_LINE = re.compile(r"^yado-exit: (\d+)\r?$", re.MULTILINE)
+EXIT_LINE = re.compile(r"^yado-exit: (\d+)$", re.MULTILINE)
 # What the kernel says when something went wrong that must not.
 TROUBLE = re.compile(
-    r"BUG:|Oops|WARNING:|Kernel panic|Call Trace|general protection|stack segment|divide error"
+    r"BUG:|\bOops\b|WARNING:|Kernel panic|Call Trace|general protection|stack segment|divide error"
     r"|invalid opcode|lost interrupt|nobody cared|soft lockup|hard LOCKUP|rcu.*stall|hung_task"
     r"|blocked for more than|double fault|Unable to handle|Spurious|clocksource.*unstable"
     r"|segfault at|traps: |APIC error|timer doesn't work|failed to (?:boot|bring up) CPU",
@@ -46,8 +47,7 @@ def ok(passed, name, explanation=""):
     print(f"{'ok' if passed else 'not ok'} {_count} - {name}")
     if not passed:
         _failed += 1
-        for line in str(explanation).splitlines():
-            print(f"# {line}")
+        print("".join(f"# {line}\n" for line in last_lines(explanation).splitlines()), end="")
     sys.stdout.flush()
     return bool(passed)
 
@@ -76,6 +76,38 @@ def dmesg_trouble(text):
     return [line for line in text.splitlines() if TROUBLE.search(line)]
 
 
+def cpio_entry(number, name, mode, content):
+    header = "070701" + "".join(f"{field:08x}" for field in (
+        number, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(name) + 1, 0))
+    entry = header.encode() + name.encode() + b"\0"
+    entry += bytes(-len(entry) % 4) + content
+    return entry + bytes(-len(entry) % 4)
+
+
+def initrd_with(programs):
+    """The small guest's initramfs with more programs, {path in the guest: path here}; the kernel reads
+    one archive after the other. Returns the path of the new file."""
+    with open(guest_file("initrd.gz"), "rb") as file:
+        base = file.read()
+    entries = b""
+    for number, (name, path) in enumerate(programs.items(), 1):
+        with open(path, "rb") as file:
+            entries += cpio_entry(number, name.lstrip("/"), 0o100755, file.read())
+    entries += cpio_entry(0, "TRAILER!!!", 0, b"")
+    path = os.path.join(tempfile.mkdtemp(), "initrd")
+    with open(path, "wb") as file:
+        file.write(base + bytes(-len(base) % 4) + entries)
+    return path
+
+
+def portio_initrd():
+    return initrd_with({"/bin/portio": os.path.join(BUILD, "tests", "system", "portio")})
+
+
+def last_lines(text, count=25):
+    return "\n".join(str(text).splitlines()[-count:])
+
+
 class Timeout(Exception):
     pass
 
@@ -87,13 +119,13 @@ class Machine:
     guest instead of a shell (see scripts/guest/init)."""
 
     def __init__(self, options=(), script=None, append="console=ttyS0 quiet", kernel="vmlinuz",
-                 program=None, timeout=60, rows=24, columns=80):
+                 initrd=None, program=None, timeout=60, rows=24, columns=80):
         command = list(program or [SYSTEM, "-nographic", "-no-reboot"])
         if script is not None:
             append += " yado.exec=" + base64.b64encode(script.encode()).decode()
         if kernel:
-            command += ["-kernel", guest_file(kernel), "-initrd", guest_file("initrd.gz"),
-                        "-append", append]
+            command += ["-kernel", guest_file(kernel), "-initrd",
+                        initrd or guest_file("initrd.gz"), "-append", append]
         self.arguments = command + list(options)
         self.deadline_s = timeout * PATIENCE
         self.output = b""     # all that was read
@@ -111,15 +143,12 @@ class Machine:
 
     def __exit__(self, kind, error, traceback):
         self.kill()
-        if kind is Timeout:
-            return False
-        return False
 
     def resize(self, rows, columns):
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def text(self):
-        return self.output.decode(errors="replace").replace("\r\n", "\n")
+        return re.sub("\r+\n", "\n", self.output.decode(errors="replace"))
 
     def read_some(self, timeout_s, also_write=False):
         """Reads what there is; false at the end of the output. True also if nothing came."""
