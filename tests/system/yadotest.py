@@ -116,7 +116,7 @@ class Machine:
     """One run of a machine whose serial line is a pseudo terminal of ours.
 
     Without `kernel` in the options the cloud kernel and the small guest are booted. `script` runs in the
-    guest instead of a shell (see scripts/guest/init)."""
+    guest instead of a shell (see scripts/guest-files/init)."""
 
     def __init__(self, options=(), script=None, append="console=ttyS0 quiet", kernel="vmlinuz",
                  initrd=None, program=None, timeout=60, rows=24, columns=80):
