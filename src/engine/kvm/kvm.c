@@ -143,7 +143,9 @@ static bool machine_init(struct vm *vm, GError **error)
         return fail(error, "-smp %u: this host's KVM runs at most %d CPUs in a machine",
                     vm->config->cpus, cpus_max);
     reserve_real_mode_pages(kvm);
-    return kvm_irqchip_create(vm, error) && kvm_cpuid_query(vm, error) && kvm_slots_init(vm, error);
+    /* Memory first: once there are controllers, whose ports KVM watches, a new slot has to wait
+     * some milliseconds for the readers of its tables. */
+    return kvm_slots_init(vm, error) && kvm_irqchip_create(vm, error) && kvm_cpuid_query(vm, error);
 }
 
 static bool kvm_vm_init(struct vm *vm, GError **error)

@@ -102,7 +102,8 @@ static void memory_changed(struct address_space *space, void *opaque)
 {
     struct vm *vm = opaque;
     g_autoptr(GError) error = NULL;
-    if (vm->engine_vm && !slots_sync(vm, &error)) {
+    /* After a failed start another engine may have taken this machine over. */
+    if (vm->engine == &engine_kvm && vm->engine_vm && !slots_sync(vm, &error)) {
         warn("%s", error->message);
         vm_request_shutdown(vm, VM_SHUTDOWN_ERROR);
     }
