@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The binary translator's inner structures. docs/engine.md tells the whole story; in short:
+ *
+ *   run.c        the vCPU's loop: requests, interrupts, finding the next block
+ *   cache.c      code memory, blocks, their index, links and invalidation
+ *   translate.c  one block of guest code to host code (translate_*.c by instruction class)
+ *   emit.h       host instruction encoder
+ *   thunks.c     the assembly between translated code and C, emitted at start
+ *   memory.c     TLB misses, device and page-crossing accesses   (guest vector state live)
+ *   helpers.c    what translated code calls                       (guest vector state live)
+ *   tlb.c        filling and flushing the software TLB            (guest vector state live)
+ *   signal.c     host faults in translated code become guest exceptions
+ *
+ * While translated code runs, the GS base points to struct bt_vcpu and every guest register lives in
+ * a host register or in cpu.regs, see host_home[]. */
+#ifndef YADO_ENGINE_BT_BT_H
+#define YADO_ENGINE_BT_BT_H
+
+#include "engine/engine.h"
+#include "x86/cpu.h"
+#include "x86/execute.h"
+#include "x86/paging.h"
+
+struct vm;
+
+/* ---- the software TLB ---------------------------------------------------------------------- */
+
+/* Direct-mapped by virtual page number. A hit is  ((tag + address + size - 1) >> shift) == 0  where
+ * tag is the negated page address and shift is the addend's low six bits, always 12 in a filled
+ * entry: so one load yields both the host address (minus 12) and the shift count, and the check
+ * needs neither an immediate in a register nor the flags. */
+#define TLB_BITS 16
+#define TLB_ENTRIES (1u << TLB_BITS)
+#define TLB_SHIFT_BIAS 12
+
+/* One TLB per set of access rights: SMAP's AC flag selects a third one, so that stac and clac flush
+ * nothing. */
+enum bt_mmu { MMU_USER, MMU_KERNEL, MMU_KERNEL_AC, MMU_COUNT };
+
+struct bt_tlb {
+    uint64_t read_tag[TLB_ENTRIES];
+    uint64_t write_tag[TLB_ENTRIES];
+    uint64_t addend[TLB_ENTRIES]; /* host address - guest address + 12 */
+};
+
+/* Indexes filled since the last flush, so that a flush costs what was filled. */
+#define TLB_LOG_SIZE 8192
+struct bt_tlb_log {
+    uint32_t count;
+    uint16_t index[TLB_LOG_SIZE];
+};
+
+/* Executable mappings by virtual page, checked where control crosses a page: valid bit | physical
+ * page << 24 | bits 47:24 of the virtual page address, one for user and one for kernel rights. */
+#define ITLB_BITS 12
+#define ITLB_ENTRIES (1u << ITLB_BITS)
+#define ITLB_VALID (1ull << 63)
+
+static inline uint64_t itlb_value(uint64_t gva, uint64_t gpa)
+{
+    return ITLB_VALID | (gpa >> 12 & 0x7fffffffffull) << 24 | (gva >> 24 & 0xffffff);
+}
+static inline unsigned itlb_index(uint64_t gva)
+{
+    return gva >> 12 & (ITLB_ENTRIES - 1);
+}
+
+/* Where code at a virtual address is, for indirect jumps. Entry 0 is never filled: a request to leave
+ * sets the index mask to zero, and all lookups miss. */
+#define JUMP_BITS 11
+#define JUMP_ENTRIES (1u << JUMP_BITS)
+#define JUMP_MASK ((uint64_t)(JUMP_ENTRIES - 1))
+struct bt_jump_cache {
+    uint64_t tag[JUMP_ENTRIES]; /* negated address */
+    void *code[JUMP_ENTRIES];
+};
+
+/* ---- blocks ---------------------------------------------------------------------------------- */
+
+/* What a translation depends on besides the code bytes; part of a block's key. */
+enum bt_mode {
+    MODE_CODE64 = 1u << 0,
+    MODE_CODE32 = 1u << 1,  /* neither: 16-bit */
+    MODE_STACK32 = 1u << 2, /* SS.B */
+    MODE_FLAT = 1u << 3,    /* CS, DS, ES, SS: base 0, limit 4 GiB, readable, writable */
+    MODE_CPL_SHIFT = 4,
+    MODE_CPL = 3u << 4,
+    MODE_MMU_SHIFT = 6,
+    MODE_MMU = 3u << 6,     /* enum bt_mmu */
+    MODE_NO_FPU = 1u << 8,  /* CR0.TS or EM */
+    MODE_STEP = 1u << 9,    /* TF or debug registers: one instruction, then look */
+    MODE_ONE = 1u << 10,    /* one instruction: interrupt shadow */
+    MODE_SINGLY = 1u << 11, /* every access looked up on its own: a shared one failed */
+    MODE_PROTECTED = 1u << 12,
+    MODE_V86 = 1u << 13,
+    MODE_WATCH = 1u << 14,  /* data breakpoints are armed: every access goes through C */
+};
+
+struct bt_block;
+
+/* A direct exit: a jump (rel32 at `site`) that leads to `stub` until it is linked to a block. */
+struct bt_exit {
+    struct bt_block *owner;
+    struct bt_block *target;    /* [bt lock] linked to; NULL: to the stub */
+    struct bt_exit *next_incoming; /* [bt lock] others linked to the same target */
+    uint64_t target_rip;
+    uint32_t target_mode;
+    uint8_t *site; /* executable address of the rel32, 4-aligned; NULL: never linked */
+    uint8_t *stub; /* executable address */
+    /* Executable address of the negated itlb value the exit checks, 8-aligned, or NULL if the target
+     * is in the same page. */
+    uint8_t *itlb_site;
+};
+
+/* Which guest instruction host code belongs to. Sorted by host offset; an entry holds until the
+ * next. */
+struct bt_map {
+    uint32_t host;  /* from the block's start */
+    uint16_t guest; /* from the block's rip */
+    uint8_t length; /* of the guest instruction */
+    uint8_t flags;
+};
+
+struct bt_block {
+    uint64_t rip;     /* linear address, CS base included in non-64-bit code: see cs_base */
+    uint64_t cs_base; /* rip - EIP */
+    uint64_t gpa;     /* physical address of the first byte */
+    uint64_t gpa2;    /* page of the rest if an instruction crosses, else ~0 */
+    uint32_t mode;
+    uint16_t guest_bytes;
+    bool dead;               /* [bt lock] invalidated */
+    uint8_t *code;           /* executable address */
+    uint32_t code_bytes;
+    uint32_t map_count, exit_count, landing_count;
+    struct bt_map *map;
+    struct bt_exit *exits;
+    uint8_t **landings;      /* executable addresses of return landings */
+    struct bt_exit *incoming; /* [bt lock] exits linked to this block */
+    struct bt_block *_Atomic hash_next;
+    struct bt_block *page_next[2]; /* [bt lock] blocks of the same page(s) */
+};
+
+/* ---- per machine ------------------------------------------------------------------------------ */
+
+#define BLOCK_HASH_BITS 16
+
+unsigned bt_block_hash(uint64_t rip, uint64_t gpa, uint32_t mode);
+#define CODE_BYTES (64u << 20)
+
+/* A piece of guest physical memory that is plain host memory. */
+#define BT_RANGES 32
+struct bt_range {
+    uint64_t base, size;
+    uint8_t *host;
+    bool writable;
+};
+
+struct bt_page; /* blocks made from one physical page */
+
+/* Code memory is one memfd mapped twice: written at `write`, executed at `exec`, never both. */
+struct bt {
+    struct vm *vm;
+    pthread_mutex_t lock; /* translation, links, invalidation */
+    uint8_t *code_exec;
+    ptrdiff_t code_write_offset; /* add to an executable address to write there */
+    uint8_t *code_next;          /* [lock] executable address of free space */
+    uint8_t *code_start;         /* after the thunks */
+    size_t code_size;
+    struct bt_block **blocks;    /* [lock] in ascending code address */
+    size_t block_count, block_capacity;
+    struct bt_block *_Atomic hash[1u << BLOCK_HASH_BITS];
+
+    uint8_t *page_flags; /* by physical page: PAGE_*; [atomic] */
+    uint64_t page_count;
+    GHashTable *pages;   /* [lock] physical page number → struct bt_page */
+    _Atomic uint64_t invalidations; /* counted, so that a translation notices one meanwhile */
+    struct bt_range ranges[BT_RANGES]; /* guest RAM and ROM in host memory */
+    unsigned range_count;
+    struct bt_vcpu **vcpus;
+    unsigned vcpu_count;
+    uint64_t tsc_start, ns_start; /* both clocks at the same moment */
+    uint64_t tsc_hz;              /* [exclusive_lock] 0: not measured yet */
+    uint64_t flushes;             /* of the whole code memory */
+    struct x86_model *model;
+    GPtrArray *arena_chunks; /* [lock] */
+    size_t arena_used;       /* [lock] of the last chunk */
+
+    /* Exclusive execution: see bt_exclusive_begin(). */
+    pthread_mutex_t exclusive_lock;
+    pthread_cond_t exclusive_cond;
+    unsigned running;   /* [exclusive_lock] vCPUs inside run_guest */
+    bool exclusive;     /* [exclusive_lock] somebody wants or has it */
+
+    /* Entry points into the thunks. */
+    struct {
+        void (*enter)(void); /* runs guest code until bt_next() returns `leave` */
+        uint8_t *dispatch;  /* goes on at cpu.rip; all state is in struct x86_cpu */
+        uint8_t *leave;     /* back to the caller of enter */
+        uint8_t *memory;    /* T0: address, ecx: enum bt_access bits */
+        uint8_t *segment;   /* T0: offset, ecx: segment << 16 | access bits */
+        uint8_t *commit;
+        uint8_t *execute;   /* T0: struct bt_call * */
+        uint8_t *link;      /* T0: struct bt_exit *; unlinked direct exit */
+        uint8_t *request;   /* T0: struct bt_exit *; a poll found a request */
+        uint8_t *dead;      /* called by the head of a dropped block */
+        uint8_t *crossing;  /* T0: struct bt_block *; its second page may have moved */
+        uint8_t *indirect;  /* T0: target rip; jump cache missed */
+        uint8_t *jump[MMU_COUNT];     /* jump cache lookup. T0: target rip */
+        uint8_t *sentinel[MMU_COUNT]; /* the host return stack ran empty. T0: target rip */
+        uint8_t *sentinel_plain;      /* same where the jump cache may not be used */
+    } thunk;
+};
+
+#define BT_NO_PAGE (~0ull)
+
+#define PAGE_CODE 1u    /* blocks were made from it: no writable TLB entry */
+#define PAGE_WRITTEN 2u /* some TLB may hold a writable entry */
+
+/* An imm64 no itlb value is the negation of. */
+#define ITLB_NEVER (~0ull)
+
+/* Access description for the memory thunk: low 12 bits the size in bytes. */
+#define ACCESS_SIZE 0xfffu
+#define ACCESS_READ (1u << 12)
+#define ACCESS_WRITE (1u << 13)
+#define ACCESS_MASKED (1u << 14)  /* bytes may be masked off and then do not fault */
+#define ACCESS_SHARED (1u << 15)  /* stands for several accesses: fall back to MODE_SINGLY */
+#define ACCESS_NO_EXIT (1u << 16) /* the block ends with this instruction anyway */
+#define ACCESS_STACK (1u << 17)   /* #SS, not #GP, if not canonical */
+#define ACCESS_SEG_SHIFT 20
+
+/* An instruction executed in C, in the block's memory. */
+struct bt_call {
+    uint64_t rip; /* EIP/RIP as the guest sees it */
+    uint64_t next_rip;
+    uint32_t mode;
+    bool enters_kernel; /* int, syscall: no single-step trap if they clear TF */
+    struct x86_insn insn;
+};
+
+/* ---- per vCPU ---------------------------------------------------------------------------------- */
+
+#define RETURN_STACK_BYTES (64u << 10)
+#define BOUNCE_BYTES 8192
+
+struct bt_vcpu {
+    struct x86_cpu cpu; /* first: offsets are small */
+
+    /* Read or written by translated code. */
+    uint64_t go_on;      /* zero: leave at the next poll */
+    uint64_t jump_mask;  /* JUMP_MASK, or zero while a request is pending */
+    uint64_t flags_mask; /* FLAGS_ARITHMETIC */
+    uint64_t not_if_mask, not_ac_mask, bit0_mask;
+    uint64_t irq_wanted; /* nonzero: an interrupt waits for IF */
+    uint64_t return_base; /* host stack pointer with nothing but the sentinel on it */
+    uint64_t host_sp;     /* C stack while translated code runs */
+    uint64_t return_sp;   /* host stack pointer of translated code while C runs */
+    uint64_t flags_ax;    /* lahf/seto image of the guest's arithmetic flags */
+    uint64_t spill[2];
+    struct bt_vcpu *self;
+
+    /* C only. */
+    struct bt *bt;
+    struct vcpu *vcpu;
+    struct translator *translator;
+    bool running;     /* [exclusive_lock] counted in bt->running */
+    void *signal_stack;
+    enum vcpu_exit exit;
+    bool fault_pending;         /* cpu.fault_* wait for delivery */
+    bool remapped;     /* paging or rights changed: look at everything afresh */
+    bool code_dropped; /* [atomic] blocks were invalidated */
+    bool singly;                /* next block is to be found with MODE_SINGLY */
+    bool step_trap;             /* TF was set when it began */
+    uint32_t jump_mode[MMU_COUNT]; /* what the blocks in the jump cache were made for */
+    bool stepping;              /* the block running is one instruction; #DB is due after it */
+
+    /* A bounced access waiting for its commit. */
+    struct {
+        bool active, exit_after, present[2];
+        uint64_t addr;
+        unsigned size, access;
+        uint8_t *data;
+        uint64_t gpa[2];    /* of the first byte and of the next page */
+        uint8_t *host[2];   /* RAM, or NULL: device */
+        unsigned first;     /* bytes in the first page */
+    } bounce;
+    uint8_t *bounce_memory; /* no access | BOUNCE_BYTES | no access */
+    uint8_t *return_stack;  /* with guard pages on both sides */
+
+    uint64_t large_low[2], large_high[2]; /* range of large-page fills: user, kernel */
+    bool kernel_code_not_global;
+    struct bt_tlb_log log[MMU_COUNT];        /* entries that a CR3 load flushes */
+    struct bt_tlb_log log_global[MMU_COUNT]; /* the others */
+
+    uint64_t pv_clock_msr, pv_wall_msr, pv_steal_msr, pv_eoi_msr;
+
+    struct bt_jump_cache jump[MMU_COUNT];
+    uint64_t itlb[2][ITLB_ENTRIES];
+    struct bt_tlb tlb[MMU_COUNT];
+};
+
+static inline struct bt_vcpu *bt_of(struct x86_cpu *cpu)
+{
+    return (struct bt_vcpu *)cpu;
+}
+static inline enum bt_mmu bt_mmu_of(const struct x86_cpu *cpu)
+{
+    if (cpu->cpl == 3)
+        return MMU_USER;
+    return (cpu->cr4 & CR4_SMAP) && (cpu->rflags & FLAG_AC) ? MMU_KERNEL_AC : MMU_KERNEL;
+}
+
+/* cache.c */
+bool bt_cache_init(struct bt *bt, GError **error);
+void bt_cache_destroy(struct bt *bt);
+void *bt_arena_alloc(struct bt *bt, size_t bytes); /* [bt lock] until the next flush */
+void bt_block_publish(struct bt *bt, struct bt_block *block);
+void bt_link(struct bt *bt, struct bt_exit *exit, struct bt_block *target);
+/* Drops the blocks made from any 64-byte line of [gpa, gpa + length), and tells every vCPU
+ * (code_dropped). Takes the lock. Returns whether there were any. */
+bool bt_invalidate(struct bt *bt, uint64_t gpa, uint64_t length);
+void bt_flush_code(struct bt_vcpu *v); /* everything; waits for the other vCPUs */
+
+/* Code bytes as a fetch sees them: what is not RAM or ROM reads as all ones. Inside one page. */
+void bt_fetch_bytes(struct bt *bt, uint64_t gpa, uint8_t *to, unsigned length);
+/* Marks the page so that writes to it are noticed from now on. */
+void bt_page_has_code(struct bt_vcpu *v, uint64_t gpa);
+
+/* debug.c: -d in_asm, out_asm */
+struct translator;
+void bt_log_block(struct translator *t, const struct bt_block *block);
+
+/* translate.c; takes the lock. Fetch faults are raised (unwind) before anything is allocated. NULL:
+ * the code memory is full, flush and try again. */
+struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base, uint64_t gpa,
+                              uint32_t mode);
+
+/* thunks.c */
+void bt_emit_thunks(struct bt *bt);
+
+/* tlb.c */
+void bt_tlb_init(struct bt_vcpu *v);
+void bt_tlb_flush_all(struct x86_cpu *cpu, bool keep_global);
+void bt_tlb_flush_page(struct x86_cpu *cpu, uint64_t addr);
+void bt_jump_cache_flush(struct bt_vcpu *v);
+/* Enters the page of `addr`, found by `walk`, into the TLB of `mmu`. Returns the host address of `addr`
+ * if accesses of the kind may go straight to memory; NULL if it is a device, or for writes, ROM or a
+ * page with code. */
+uint8_t *bt_tlb_fill(struct bt_vcpu *v, uint64_t addr, enum bt_mmu mmu, bool write,
+                     const struct x86_walk *walk);
+/* Hooks of struct x86_engine_ops. */
+void *bt_hook_lookup(struct x86_cpu *cpu, uint64_t addr, unsigned size, unsigned access);
+void *bt_hook_fill(struct x86_cpu *cpu, uint64_t addr, unsigned access, const struct x86_walk *walk);
+/* Physical address for execution at linear `addr`; raises #PF. */
+uint64_t bt_fetch_page(struct bt_vcpu *v, uint64_t addr);
+/* Takes back writable entries for the physical page from all vCPUs. Others must not be in guest code. */
+void bt_tlb_protect(struct bt *bt, uint64_t gpa);
+const struct bt_range *bt_range_find(const struct bt *bt, uint64_t gpa);
+
+/* helpers.c */
+struct bt_block *bt_block_find(struct bt *bt, uint64_t rip, uint64_t cs_base, uint64_t gpa,
+                               uint32_t mode);
+/* The block an address in code memory belongs to, or NULL. */
+struct bt_block *bt_block_of_code(struct bt *bt, const uint8_t *code);
+const struct bt_map *bt_block_map(const struct bt_block *block, const uint8_t *code);
+
+/* helpers.c, memory.c: called from thunks */
+uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, void *return_address);
+uint64_t bt_helper_segment(struct bt_vcpu *v, uint64_t offset, uint32_t access, void *return_address);
+void bt_flags_in(struct bt_vcpu *v);  /* thunk's image → cpu.rflags */
+void bt_flags_out(struct bt_vcpu *v); /* and back; clears the arithmetic bits in cpu.rflags */
+bool bt_helper_commit(struct bt_vcpu *v, void *return_address);
+bool bt_helper_execute(struct bt_vcpu *v, struct bt_call *call);
+void *bt_helper_link(struct bt_vcpu *v, struct bt_exit *exit);
+void *bt_helper_request(struct bt_vcpu *v, struct bt_exit *exit);
+void *bt_helper_dead(struct bt_vcpu *v, uint8_t *return_address);
+void *bt_helper_crossing(struct bt_vcpu *v, struct bt_block *block);
+void *bt_helper_indirect(struct bt_vcpu *v, uint64_t target);
+void *bt_next(struct bt_vcpu *v);
+void bt_unwind(struct x86_cpu *cpu) __attribute__((noreturn));
+/* Goes on at cpu.rip from anywhere in C; does not return. */
+void bt_redispatch(struct bt_vcpu *v) __attribute__((noreturn));
+void bt_fpu_to_memory(struct x86_cpu *cpu);
+void bt_fpu_from_memory(struct x86_cpu *cpu);
+
+/* memory.c: hooks of struct x86_engine_ops */
+void *bt_ram(struct x86_cpu *cpu, uint64_t gpa);
+uint64_t bt_phys_read(struct x86_cpu *cpu, uint64_t gpa, unsigned size);
+void bt_phys_write(struct x86_cpu *cpu, uint64_t gpa, uint64_t value, unsigned size);
+bool bt_phys_cas(struct x86_cpu *cpu, uint64_t gpa, uint64_t old, uint64_t value, unsigned size);
+
+/* pv.c */
+bool bt_pv_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value);
+bool bt_pv_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value);
+uint64_t bt_tsc_read(struct x86_cpu *cpu);
+uint64_t bt_tsc_to_clock(struct vcpu *vcpu, uint64_t guest_tsc);
+void bt_clock_init(struct bt *bt);
+
+/* signal.c */
+bool bt_signals_init(GError **error);
+bool bt_signals_thread(struct bt_vcpu *v, GError **error);
+void bt_signals_thread_end(struct bt_vcpu *v);
+
+/* run.c */
+uint32_t bt_current_mode(struct bt_vcpu *v);
+/* Runs with no other vCPU in guest code, between these two. `v`: the caller's vCPU or NULL. */
+void bt_exclusive_begin(struct bt *bt, struct bt_vcpu *v);
+void bt_exclusive_end(struct bt *bt, struct bt_vcpu *v);
+/* The state was changed from outside (reset, load, debugger). */
+void bt_state_changed(struct bt_vcpu *v);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Code memory, the blocks in it, and what connects them: an index by key, links from exit to block,
+ * and for each physical page the blocks made from it, so that a write can drop them.
+ *
+ * A dropped block is unlinked at once: nothing leads into it any more, its own exits lead out to C, and
+ * its return landings too. A vCPU that is inside it leaves at its end. The memory is reused only when
+ * everything is flushed, with all vCPUs outside translated code. */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "engine/bt/bt.h"
+#include "memory/memory.h"
+#include "vm/vm.h"
+
+#define ARENA_CHUNK (1u << 20)
+#define MAX_BLOCKS (1u << 20)
+
+/* Which 64-byte lines of a page are code, and whose. */
+struct bt_page {
+    struct bt_block *blocks; /* chained by page_next[] */
+    uint64_t lines;
+};
+
+bool bt_cache_init(struct bt *bt, GError **error)
+{
+    pthread_mutex_init(&bt->lock, NULL);
+    bt->code_size = CODE_BYTES;
+    auto_close int fd = memfd_create("yado-code", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, bt->code_size) < 0)
+        return fail_errno(error, "cannot create the translator's code memory");
+    void *exec = mmap(NULL, bt->code_size, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    void *write = mmap(NULL, bt->code_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (exec == MAP_FAILED || write == MAP_FAILED)
+        return fail_errno(error, "cannot map the translator's code memory");
+    bt->code_exec = exec;
+    bt->code_write_offset = (uint8_t *)write - (uint8_t *)exec;
+    bt->block_capacity = MAX_BLOCKS;
+    bt->blocks = mmap(NULL, MAX_BLOCKS * sizeof(*bt->blocks), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (bt->blocks == MAP_FAILED)
+        return fail_errno(error, "cannot map the translator's block table");
+    bt->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+    bt->arena_chunks = g_ptr_array_new();
+    bt_emit_thunks(bt);
+    return true;
+}
+
+void bt_cache_destroy(struct bt *bt)
+{
+    munmap(bt->code_exec, bt->code_size);
+    munmap(bt->code_exec + bt->code_write_offset, bt->code_size);
+    munmap(bt->blocks, MAX_BLOCKS * sizeof(*bt->blocks));
+    g_hash_table_destroy(bt->pages);
+    for (unsigned i = 0; i < bt->arena_chunks->len; i++)
+        munmap(bt->arena_chunks->pdata[i], ARENA_CHUNK);
+    g_ptr_array_free(bt->arena_chunks, true);
+    pthread_mutex_destroy(&bt->lock);
+}
+
+void *bt_arena_alloc(struct bt *bt, size_t bytes)
+{
+    bytes = (bytes + 15) & ~(size_t)15;
+    if (!bt->arena_chunks->len || bt->arena_used + bytes > ARENA_CHUNK) {
+        void *chunk = mmap(NULL, ARENA_CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (chunk == MAP_FAILED)
+            return NULL;
+        g_ptr_array_add(bt->arena_chunks, chunk);
+        bt->arena_used = 0;
+    }
+    uint8_t *result = (uint8_t *)bt->arena_chunks->pdata[bt->arena_chunks->len - 1] + bt->arena_used;
+    bt->arena_used += bytes;
+    return result;
+}
+
+/* ---- index ------------------------------------------------------------------------------------------ */
+
+static struct bt_page *page_of(struct bt *bt, uint64_t gpa, bool create)
+{
+    gint64 number = gpa >> 12;
+    struct bt_page *page = g_hash_table_lookup(bt->pages, &number);
+    if (!page && create) {
+        page = g_new0(struct bt_page, 1);
+        gint64 *key = g_new(gint64, 1);
+        *key = number;
+        g_hash_table_insert(bt->pages, key, page);
+    }
+    return page;
+}
+
+static uint64_t lines_of(uint64_t gpa, uint64_t length)
+{
+    unsigned first = (gpa & 4095) >> 6, last = ((gpa & 4095) + length - 1) >> 6;
+    if (last > 63)
+        last = 63;
+    return (~0ull >> (63 - (last - first))) << first;
+}
+
+/* The part of a block in its n-th page. */
+static uint64_t block_lines(const struct bt_block *block, unsigned n)
+{
+    uint64_t in_first = 4096 - (block->gpa & 4095);
+    if (n == 0)
+        return lines_of(block->gpa, MIN(block->guest_bytes, in_first));
+    return lines_of(block->gpa2, block->guest_bytes - in_first);
+}
+
+static void page_add(struct bt *bt, struct bt_block *block, unsigned n)
+{
+    struct bt_page *page = page_of(bt, n ? block->gpa2 : block->gpa, true);
+    block->page_next[n] = page->blocks;
+    page->blocks = block;
+    page->lines |= block_lines(block, n);
+}
+
+void bt_block_publish(struct bt *bt, struct bt_block *block)
+{
+    page_add(bt, block, 0);
+    if (block->gpa2 != BT_NO_PAGE && block->gpa2 >> 12 != block->gpa >> 12)
+        page_add(bt, block, 1);
+    if (bt->block_count < bt->block_capacity) {
+        bt->blocks[bt->block_count] = block;
+        __atomic_store_n(&bt->block_count, bt->block_count + 1, __ATOMIC_RELEASE);
+    }
+    struct bt_block *_Atomic *head = &bt->hash[bt_block_hash(block->rip, block->gpa, block->mode)];
+    atomic_store_explicit(&block->hash_next, atomic_load(head), memory_order_relaxed);
+    atomic_store_explicit(head, block, memory_order_release);
+}
+
+/* ---- links ------------------------------------------------------------------------------------------- */
+
+static void patch32(struct bt *bt, uint8_t *site, const uint8_t *target)
+{
+    __atomic_store_n((int32_t *)(site + bt->code_write_offset), (int32_t)(target - (site + 4)),
+                     __ATOMIC_RELEASE);
+}
+static void patch64(struct bt *bt, uint8_t *site, uint64_t value)
+{
+    __atomic_store_n((uint64_t *)(site + bt->code_write_offset), value, __ATOMIC_RELEASE);
+}
+
+void bt_link(struct bt *bt, struct bt_exit *exit, struct bt_block *target)
+{
+    pthread_mutex_lock(&bt->lock);
+    if (exit->site && !exit->target && !exit->owner->dead && !target->dead) {
+        exit->target = target;
+        exit->next_incoming = target->incoming;
+        target->incoming = exit;
+        patch32(bt, exit->site, target->code);
+        if (exit->itlb_site)
+            patch64(bt, exit->itlb_site, -itlb_value(target->rip, target->gpa));
+    }
+    pthread_mutex_unlock(&bt->lock);
+}
+
+static void unlink_exit(struct bt *bt, struct bt_exit *exit)
+{
+    if (!exit->target)
+        return;
+    struct bt_exit **at = &exit->target->incoming;
+    while (*at && *at != exit)
+        at = &(*at)->next_incoming;
+    if (*at)
+        *at = exit->next_incoming;
+    exit->target = NULL;
+    if (exit->itlb_site)
+        patch64(bt, exit->itlb_site, ITLB_NEVER);
+    patch32(bt, exit->site, exit->stub);
+}
+
+static void hash_remove(struct bt *bt, struct bt_block *block)
+{
+    struct bt_block *_Atomic *at = &bt->hash[bt_block_hash(block->rip, block->gpa, block->mode)];
+    for (struct bt_block *other; (other = atomic_load(at)); at = &other->hash_next) {
+        if (other == block) {
+            atomic_store(at, atomic_load(&block->hash_next));
+            return;
+        }
+    }
+}
+
+static void kill_block(struct bt *bt, struct bt_block *block)
+{
+    /* Jump caches and host return stacks may still lead here: call dead, over the first 8 bytes. */
+    int32_t head = bt->thunk.dead - (block->code + 5);
+    patch64(bt, block->code, 0xe8 | (uint64_t)(uint32_t)head << 8 | 0x909090ull << 40);
+    block->dead = true;
+    hash_remove(bt, block);
+    while (block->incoming)
+        unlink_exit(bt, block->incoming);
+    for (unsigned i = 0; i < block->exit_count; i++)
+        unlink_exit(bt, &block->exits[i]);
+    for (unsigned i = 0; i < block->landing_count; i++) {
+        /* jmp indirect, over the landing's first 8 bytes at once */
+        int32_t rel = bt->thunk.indirect - (block->landings[i] + 5);
+        patch64(bt, block->landings[i], 0xe9 | (uint64_t)(uint32_t)rel << 8 | 0x909090ull << 40);
+    }
+}
+
+/* Drops the blocks of one page that touch `lines`. The lock is held. */
+static bool invalidate_page(struct bt *bt, uint64_t gpa, uint64_t lines)
+{
+    struct bt_page *page = page_of(bt, gpa, false);
+    if (!page || !(page->lines & lines))
+        return false;
+    atomic_fetch_add(&bt->invalidations, 1);
+    bool any = false;
+    struct bt_block **at = &page->blocks;
+    page->lines = 0;
+    while (*at) {
+        struct bt_block *block = *at;
+        unsigned n = block->gpa >> 12 == gpa >> 12 ? 0 : 1; /* first or second page */
+        if (block->dead || block_lines(block, n) & lines) {
+            if (!block->dead)
+                kill_block(bt, block);
+            *at = block->page_next[n];
+            any = true;
+        } else {
+            page->lines |= block_lines(block, n);
+            at = &block->page_next[n];
+        }
+    }
+    if (!page->blocks) {
+        gint64 number = gpa >> 12;
+        g_hash_table_remove(bt->pages, &number);
+        if (number < (gint64)bt->page_count)
+            __atomic_and_fetch(&bt->page_flags[number], (uint8_t)~PAGE_CODE, __ATOMIC_SEQ_CST);
+    }
+    return any;
+}
+
+bool bt_invalidate(struct bt *bt, uint64_t gpa, uint64_t length)
+{
+    bool any = false;
+    pthread_mutex_lock(&bt->lock);
+    while (length) {
+        uint64_t here = MIN(length, 4096 - (gpa & 4095));
+        any |= invalidate_page(bt, gpa, lines_of(gpa, here));
+        gpa += here;
+        length -= here;
+    }
+    pthread_mutex_unlock(&bt->lock);
+    if (any)
+        for (unsigned i = 0; i < bt->vcpu_count; i++)
+            __atomic_store_n(&bt->vcpus[i]->code_dropped, true, __ATOMIC_RELEASE);
+    return any;
+}
+
+void bt_flush_code(struct bt_vcpu *v)
+{
+    struct bt *bt = v->bt;
+    bt_exclusive_begin(bt, v);
+    pthread_mutex_lock(&bt->lock);
+    atomic_fetch_add(&bt->invalidations, 1);
+    for (size_t i = 0; i < G_N_ELEMENTS(bt->hash); i++)
+        atomic_store(&bt->hash[i], NULL);
+    __atomic_store_n(&bt->block_count, 0, __ATOMIC_RELEASE);
+    bt->flushes++;
+    bt->code_next = bt->code_start;
+    g_hash_table_remove_all(bt->pages);
+    for (uint64_t i = 0; i < bt->page_count; i++)
+        if (bt->page_flags[i] & PAGE_CODE)
+            bt->page_flags[i] &= ~PAGE_CODE;
+    for (unsigned i = 1; i < bt->arena_chunks->len; i++)
+        munmap(bt->arena_chunks->pdata[i], ARENA_CHUNK);
+    g_ptr_array_set_size(bt->arena_chunks, MIN(bt->arena_chunks->len, 1));
+    bt->arena_used = 0;
+    /* What is left of the old code in the cache would be kept resident otherwise. */
+    madvise(bt->code_exec + bt->code_write_offset + (1 << 20), bt->code_size - (1 << 20), MADV_REMOVE);
+    for (unsigned i = 0; i < bt->vcpu_count; i++)
+        bt_jump_cache_flush(bt->vcpus[i]);
+    pthread_mutex_unlock(&bt->lock);
+    bt_exclusive_end(bt, v);
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What translated code calls, and bt_next(), which decides where it goes on.
+ * Runs with guest vector registers live: x86_quiesce() before anything outside src/x86 and here. */
+#include "engine/bt/bt.h"
+
+#include <inttypes.h>
+
+#include "hw/intc/apic.h"
+#include "util/log.h"
+#include "x86/access.h"
+#include "x86/exception.h"
+
+/* ---- guest flags: AH as lahf, AL the overflow flag ---------------------------------------------------- */
+
+#define FLAGS_LAHF (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF)
+
+void bt_flags_in(struct bt_vcpu *v)
+{
+    uint32_t flags = (v->flags_ax >> 8 & FLAGS_LAHF) | (v->flags_ax & 1 ? FLAG_OF : 0);
+    v->cpu.rflags = (v->cpu.rflags & ~(uint64_t)FLAGS_ARITHMETIC) | flags;
+}
+
+void bt_flags_out(struct bt_vcpu *v)
+{
+    uint64_t flags = v->cpu.rflags;
+    v->flags_ax = (flags & FLAGS_LAHF) << 8 | (flags & FLAG_OF ? 1 : 0);
+    v->cpu.rflags = flags & ~(uint64_t)FLAGS_ARITHMETIC;
+}
+
+/* ---- finding blocks -------------------------------------------------------------------------------------- */
+
+unsigned bt_block_hash(uint64_t rip, uint64_t gpa, uint32_t mode)
+{
+    uint64_t h = (rip ^ gpa << 7 ^ (uint64_t)mode << 29) * 0x9e3779b97f4a7c15ull;
+    return h >> (64 - BLOCK_HASH_BITS);
+}
+
+struct bt_block *bt_block_find(struct bt *bt, uint64_t rip, uint64_t cs_base, uint64_t gpa,
+                               uint32_t mode)
+{
+    struct bt_block *block =
+        atomic_load_explicit(&bt->hash[bt_block_hash(rip, gpa, mode)], memory_order_acquire);
+    while (block && !(block->rip == rip && block->gpa == gpa && block->mode == mode &&
+                      block->cs_base == cs_base))
+        block = atomic_load_explicit(&block->hash_next, memory_order_acquire);
+    return block;
+}
+
+struct bt_block *bt_block_of_code(struct bt *bt, const uint8_t *code)
+{
+    size_t low = 0, high = __atomic_load_n(&bt->block_count, __ATOMIC_ACQUIRE);
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        struct bt_block *block = bt->blocks[middle];
+        if (code < block->code)
+            high = middle;
+        else if (code >= block->code + block->code_bytes)
+            low = middle + 1;
+        else
+            return block;
+    }
+    return NULL;
+}
+
+const struct bt_map *bt_block_map(const struct bt_block *block, const uint8_t *code)
+{
+    uint32_t offset = code - block->code;
+    uint32_t low = 0, high = block->map_count;
+    while (high - low > 1) {
+        uint32_t middle = (low + high) / 2;
+        if (block->map[middle].host <= offset)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &block->map[low];
+}
+
+uint32_t bt_current_mode(struct bt_vcpu *v)
+{
+    const struct x86_cpu *cpu = &v->cpu;
+    uint32_t mode = (uint32_t)cpu->cpl << MODE_CPL_SHIFT | (uint32_t)bt_mmu_of(cpu) << MODE_MMU_SHIFT;
+    if (x86_code64(cpu)) {
+        mode |= MODE_CODE64 | MODE_PROTECTED;
+    } else {
+        if (cpu->seg[SEG_CS].attr & SEG_ATTR_DB)
+            mode |= MODE_CODE32;
+        if (cpu->seg[SEG_SS].attr & SEG_ATTR_DB)
+            mode |= MODE_STACK32;
+        if (x86_protected(cpu))
+            mode |= MODE_PROTECTED;
+        if (x86_v86(cpu))
+            mode |= MODE_V86;
+        bool flat = cpu->seg[SEG_CS].base == 0 && cpu->seg[SEG_CS].limit == UINT32_MAX;
+        static const uint8_t data[] = { SEG_SS, SEG_DS, SEG_ES };
+        for (unsigned i = 0; i < 3; i++) {
+            const struct x86_segment *seg = &cpu->seg[data[i]];
+            flat &= seg->base == 0 && seg->limit == UINT32_MAX && !(seg->attr & SEG_ATTR_UNUSABLE) &&
+                    (seg->attr & (SEG_ATTR_CODE | SEG_ATTR_DOWN | SEG_ATTR_WRITABLE)) == SEG_ATTR_WRITABLE;
+        }
+        if (flat && (mode & MODE_CODE32))
+            mode |= MODE_FLAT;
+    }
+    if (cpu->cr0 & (CR0_TS | CR0_EM))
+        mode |= MODE_NO_FPU;
+    if (cpu->rflags & FLAG_TF || x86_breakpoints_enabled(cpu, X86_WATCH_EXEC))
+        mode |= MODE_STEP;
+    if (x86_breakpoints_enabled(cpu, X86_WATCH_READ))
+        mode |= MODE_STEP | MODE_WATCH;
+    return mode;
+}
+
+/* Modes whose blocks may be in the jump cache together. */
+static uint32_t jump_mode(uint32_t mode)
+{
+    return mode & ~(uint32_t)(MODE_MMU | MODE_SINGLY | MODE_ONE);
+}
+
+static void jump_cache_add(struct bt_vcpu *v, uint64_t rip, uint32_t mode, struct bt_block *block)
+{
+    unsigned index = rip & JUMP_MASK;
+    uint32_t *known = &v->jump_mode[(mode & MODE_MMU) >> MODE_MMU_SHIFT];
+    if (*known != jump_mode(mode)) {
+        bt_jump_cache_flush(v);
+        *known = jump_mode(mode);
+    }
+    if (index == 0 || (mode & (MODE_STEP | MODE_ONE | MODE_SINGLY)) || block->cs_base)
+        return;
+    struct bt_jump_cache *cache = &v->jump[(mode & MODE_MMU) >> MODE_MMU_SHIFT];
+    cache->code[index] = block->code;
+    cache->tag[index] = -rip;
+}
+
+/* The block at cpu.rip, made if need be. Raises fetch faults. */
+static struct bt_block *block_at_rip(struct bt_vcpu *v, uint32_t mode)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    uint64_t cs_base = mode & MODE_CODE64 ? 0 : cpu->seg[SEG_CS].base;
+    uint64_t linear = cpu->rip + cs_base;
+    if (!(mode & MODE_CODE64)) {
+        linear = (uint32_t)linear;
+        if (unlikely(cpu->rip > cpu->seg[SEG_CS].limit))
+            x86_raise_error(cpu, VECTOR_GP, 0);
+        cs_base = linear - cpu->rip;
+    }
+    uint64_t gpa = bt_fetch_page(v, linear);
+    struct bt_block *block = bt_block_find(v->bt, linear, cs_base, gpa, mode);
+    while (unlikely(!block)) {
+        x86_quiesce(cpu);
+        block = bt_translate(v, linear, cs_base, gpa, mode);
+        if (!block)
+            bt_flush_code(v);
+    }
+    return block;
+}
+
+/* ---- the passages ------------------------------------------------------------------------------------------ */
+
+/* Back to translated code, whatever happened to the vector registers meanwhile. */
+static inline void resume_fpu(struct bt_vcpu *v)
+{
+    if (unlikely(!v->cpu.fpu_in_host))
+        bt_fpu_from_memory(&v->cpu);
+}
+
+/* Gives up all host return addresses: the code they lead to may no longer be what the guest's stack
+ * says. */
+static void reset_returns(struct bt_vcpu *v, uint32_t mode, const struct bt_block *block)
+{
+    uint8_t **slot = (uint8_t **)v->return_base;
+    v->return_sp = v->return_base;
+    *slot = block->cs_base || (mode & (MODE_STEP | MODE_ONE))
+                ? v->bt->thunk.sentinel_plain
+                : v->bt->thunk.sentinel[(mode & MODE_MMU) >> MODE_MMU_SHIFT];
+}
+
+void bt_unwind(struct x86_cpu *cpu)
+{
+    struct bt_vcpu *v = bt_of(cpu);
+    v->fault_pending = true;
+    bt_redispatch(v);
+}
+
+void bt_redispatch(struct bt_vcpu *v)
+{
+    __asm__ volatile("jmp *%0" : : "r"(v->bt->thunk.dispatch));
+    __builtin_unreachable();
+}
+
+bool bt_helper_execute(struct bt_vcpu *v, struct bt_call *call)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    bt_flags_in(v);
+    cpu->rip = call->rip;
+    v->remapped = false;
+    v->code_dropped = false;
+    enum x86_next next;
+    do {
+        next = x86_execute(cpu, &call->insn);
+    } while (next == X86_AGAIN && __atomic_load_n(&v->go_on, __ATOMIC_RELAXED) && !v->remapped &&
+             !(call->mode & MODE_STEP));
+    if (call->mode & MODE_STEP && !(cpu->rflags & FLAG_TF) && call->enters_kernel)
+        v->step_trap = false;
+    if (next != X86_NEXT || v->remapped || v->code_dropped || (call->mode & MODE_STEP) ||
+        !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED))
+        return false;
+    bt_flags_out(v);
+    resume_fpu(v);
+    return true;
+}
+
+/* Where an exit leads, as far as no event comes between. */
+void *bt_helper_link(struct bt_vcpu *v, struct bt_exit *exit)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    bt_flags_in(v);
+    cpu->rip = exit->target_rip;
+    uint32_t mode = bt_current_mode(v);
+    if (mode != exit->target_mode || !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED))
+        return bt_next(v);
+    uint64_t flushes = v->bt->flushes;
+    struct bt_block *block = block_at_rip(v, mode);
+    if (v->bt->flushes != flushes) { /* the exit is gone, and what return addresses lead to */
+        reset_returns(v, mode, block);
+    } else if (exit->site && exit->target != block) {
+        x86_quiesce(cpu);
+        bt_link(v->bt, exit, block);
+    }
+    bt_flags_out(v);
+    resume_fpu(v);
+    return block->code;
+}
+
+void *bt_helper_request(struct bt_vcpu *v, struct bt_exit *exit)
+{
+    bt_flags_in(v);
+    v->cpu.rip = exit->target_rip;
+    return bt_next(v);
+}
+
+void *bt_helper_indirect(struct bt_vcpu *v, uint64_t target)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    bt_flags_in(v);
+    cpu->rip = target;
+    uint32_t mode = bt_current_mode(v);
+    if (!__atomic_load_n(&v->go_on, __ATOMIC_RELAXED) || (mode & MODE_STEP) || v->stepping)
+        return bt_next(v);
+    uint64_t flushes = v->bt->flushes;
+    struct bt_block *block = block_at_rip(v, mode);
+    if (v->bt->flushes != flushes)
+        reset_returns(v, mode, block);
+    /* A kick that found its request already taken may have left the mask empty. */
+    v->jump_mask = JUMP_MASK;
+    if (!__atomic_load_n(&v->go_on, __ATOMIC_SEQ_CST))
+        return bt_next(v);
+    jump_cache_add(v, target, mode, block);
+    bt_flags_out(v);
+    resume_fpu(v);
+    return block->code;
+}
+
+void *bt_helper_dead(struct bt_vcpu *v, uint8_t *return_address)
+{
+    struct bt_block *block = bt_block_of_code(v->bt, return_address - 1);
+    bt_flags_in(v);
+    v->cpu.rip = block->rip - block->cs_base;
+    return bt_next(v);
+}
+
+/* A block whose last instruction crosses a page: is the second page still the same? */
+void *bt_helper_crossing(struct bt_vcpu *v, struct bt_block *block)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    bt_flags_in(v);
+    cpu->rip = block->rip - block->cs_base;
+    uint64_t second = (block->rip + 4095) & ~4095ull;
+    if (!(block->mode & MODE_CODE64))
+        second = (uint32_t)second;
+    uint64_t gpa = bt_fetch_page(v, second);
+    if (gpa >> 12 != block->gpa2 >> 12) {
+        x86_quiesce(cpu);
+        bt_invalidate(v->bt, block->gpa, 1);
+        return bt_next(v);
+    }
+    bt_flags_out(v);
+    resume_fpu(v);
+    return block->code;
+}
+
+/* ---- events between instructions ---------------------------------------------------------------------------- */
+
+static void *leave(struct bt_vcpu *v, enum vcpu_exit reason)
+{
+    v->exit = reason;
+    v->return_sp = v->return_base;
+    return v->bt->thunk.leave;
+}
+
+/* The apic is ordinary code; guest vector registers go to memory first. */
+static bool deliver_interrupt(struct bt_vcpu *v)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    struct lapic *apic = v->vcpu->apic;
+    x86_quiesce(cpu);
+    if (!lapic_has_interrupt(apic)) {
+        v->irq_wanted = 0;
+        return false;
+    }
+    int vector = lapic_acknowledge(apic);
+    v->irq_wanted = lapic_has_interrupt(apic);
+    if (vector < 0)
+        return false;
+    cpu->halted = false;
+    log_if(LOG_INT, "cpu %u: interrupt 0x%x at 0x%" PRIx64, cpu->index, vector, cpu->rip);
+    x86_deliver(cpu, vector, X86_EVENT_INTERRUPT, false, 0, cpu->rip);
+    return true;
+}
+
+/* Takes note of what other threads asked for. True: leave to run.c for it. */
+static bool take_requests(struct bt_vcpu *v)
+{
+    v->jump_mask = JUMP_MASK;
+    __atomic_store_n(&v->go_on, 1, __ATOMIC_SEQ_CST);
+    unsigned requests = atomic_load(&v->vcpu->requests);
+    if (requests & VCPU_INTERRUPT) {
+        atomic_fetch_and(&v->vcpu->requests, ~(unsigned)VCPU_INTERRUPT);
+        v->irq_wanted = 1;
+    }
+    if (requests & VCPU_NMI) {
+        atomic_fetch_and(&v->vcpu->requests, ~(unsigned)VCPU_NMI);
+        v->cpu.nmi_pending = true;
+    }
+    return requests & ~(unsigned)(VCPU_INTERRUPT | VCPU_NMI);
+}
+
+static enum x86_delivery deliver_pending(struct bt_vcpu *v)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    if (v->fault_pending) {
+        v->fault_pending = false;
+        v->stepping = false;
+        if (log_enabled(LOG_INT)) {
+            x86_quiesce(cpu);
+            log_write("cpu %u: exception %u error 0x%x at 0x%" PRIx64 " address 0x%" PRIx64, cpu->index,
+                      cpu->fault_vector, cpu->fault_error, cpu->rip, cpu->fault_addr);
+        }
+        return x86_deliver_fault(cpu);
+    }
+    if (v->stepping) {
+        uint32_t dr6 = cpu->debug_pending | (v->step_trap ? DR6_BS : 0);
+        v->stepping = false;
+        cpu->debug_pending = 0;
+        cpu->rflags &= ~(uint64_t)FLAG_RF;
+        if (dr6)
+            return x86_deliver_debug_trap(cpu, dr6);
+    }
+    return X86_DELIVERED;
+}
+
+void *bt_next(struct bt_vcpu *v)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    if (unlikely(deliver_pending(v) == X86_DELIVERY_TRIPLE_FAULT))
+        return leave(v, VCPU_EXIT_TRIPLE_FAULT);
+    if (unlikely(!v->go_on || v->vcpu->requests) && take_requests(v))
+        return leave(v, VCPU_EXIT_REQUEST);
+
+    uint32_t one = 0;
+    bool shadow = cpu->int_shadow;
+    cpu->int_shadow = false;
+    if (unlikely(cpu->nmi_pending) && !cpu->nmi_blocked && !shadow) {
+        cpu->nmi_pending = false;
+        cpu->nmi_blocked = true;
+        cpu->halted = false;
+        x86_deliver(cpu, VECTOR_NMI, X86_EVENT_NMI, false, 0, cpu->rip);
+    }
+    if (v->irq_wanted && (cpu->rflags & FLAG_IF)) {
+        if (shadow)
+            one = MODE_ONE;
+        else
+            deliver_interrupt(v);
+    }
+    if (unlikely(cpu->halted))
+        return leave(v, VCPU_EXIT_REQUEST);
+
+    uint32_t mode = bt_current_mode(v) | one;
+    if (unlikely(v->singly))
+        mode |= MODE_SINGLY;
+    v->singly = false;
+    if (unlikely(mode & MODE_STEP)) {
+        if (!(cpu->rflags & FLAG_RF)) {
+            uint32_t hit = x86_breakpoints(cpu, cpu->rip + (mode & MODE_CODE64 ? 0 : cpu->seg[SEG_CS].base),
+                                           1, X86_WATCH_EXEC);
+            if (hit)
+                x86_raise_debug(cpu, hit);
+        }
+        v->stepping = true;
+        v->step_trap = cpu->rflags & FLAG_TF;
+    }
+    struct bt_block *block = block_at_rip(v, mode);
+    if (!(mode & MODE_STEP))
+        cpu->rflags &= ~(uint64_t)FLAG_RF;
+    jump_cache_add(v, cpu->rip, mode, block);
+    reset_returns(v, mode, block);
+    bt_flags_out(v);
+    resume_fpu(v);
+    return block->code;
+}

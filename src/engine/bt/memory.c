@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Memory accesses of translated code that the inline lookup could not do: TLB misses, devices, ROM,
+ * pages with code, page crossings; and physical memory for the C code in src/x86.
+ *
+ * A plain miss fills the TLB and goes back. Everything else is "bounced": the instruction runs on a
+ * buffer, filled here before and written back by the commit after it. The buffer lies between two
+ * inaccessible pages, and where only part of a masked access may be touched, it is placed so that the
+ * rest falls on one of these: the host then decides what faults.
+ *
+ * Runs with guest vector registers live. */
+#include "engine/bt/bt.h"
+#include "memory/memory.h"
+#include "vm/vm.h"
+#include "x86/access.h"
+#include "x86/exception.h"
+
+/* ---- physical memory ------------------------------------------------------------------------------- */
+
+void *bt_ram(struct x86_cpu *cpu, uint64_t gpa)
+{
+    const struct bt_range *range = bt_range_find(bt_of(cpu)->bt, gpa);
+    return range ? range->host + ((gpa & ~4095ull) - range->base) : NULL;
+}
+
+static bool has_code(struct bt *bt, uint64_t gpa)
+{
+    return gpa >> 12 < bt->page_count &&
+           __atomic_load_n(&bt->page_flags[gpa >> 12], __ATOMIC_SEQ_CST) & PAGE_CODE;
+}
+
+/* A write to guest memory from C: translations of these bytes go first. */
+static void written(struct bt_vcpu *v, uint64_t gpa, unsigned length)
+{
+    if (unlikely(has_code(v->bt, gpa))) {
+        x86_quiesce(&v->cpu);
+        bt_invalidate(v->bt, gpa, length);
+    }
+}
+
+static inline uint64_t load_host(const uint8_t *host, unsigned size)
+{
+    uint64_t value = 0;
+    x86_copy(&value, host, size);
+    return value;
+}
+
+uint64_t bt_phys_read(struct x86_cpu *cpu, uint64_t gpa, unsigned size)
+{
+    const struct bt_range *range = bt_range_find(bt_of(cpu)->bt, gpa);
+    if (range)
+        return load_host(range->host + (gpa - range->base), size);
+    x86_quiesce(cpu);
+    return address_space_read(bt_of(cpu)->vcpu->vm->memory, gpa, size);
+}
+
+void bt_phys_write(struct x86_cpu *cpu, uint64_t gpa, uint64_t value, unsigned size)
+{
+    struct bt_vcpu *v = bt_of(cpu);
+    const struct bt_range *range = bt_range_find(v->bt, gpa);
+    if (range && range->writable) {
+        written(v, gpa, size);
+        x86_copy(range->host + (gpa - range->base), &value, size);
+    } else {
+        x86_quiesce(cpu);
+        address_space_write(v->vcpu->vm->memory, gpa, value, size);
+    }
+}
+
+bool bt_phys_cas(struct x86_cpu *cpu, uint64_t gpa, uint64_t old, uint64_t value, unsigned size)
+{
+    struct bt_vcpu *v = bt_of(cpu);
+    const struct bt_range *range = bt_range_find(v->bt, gpa);
+    if (!range || !range->writable)
+        return true;
+    written(v, gpa, size);
+    uint8_t *host = range->host + (gpa - range->base);
+    if (size == 4) {
+        uint32_t expected = old;
+        return __atomic_compare_exchange_n((uint32_t *)host, &expected, value, false, __ATOMIC_SEQ_CST,
+                                           __ATOMIC_SEQ_CST);
+    }
+    return __atomic_compare_exchange_n((uint64_t *)host, &old, value, false, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_SEQ_CST);
+}
+
+/* A device access of any size, in pieces a bus can carry. */
+static void device_read(struct x86_cpu *cpu, uint64_t gpa, uint8_t *to, unsigned size)
+{
+    while (size) {
+        unsigned piece = 8;
+        while (piece > size || gpa & (piece - 1))
+            piece /= 2;
+        uint64_t value = bt_phys_read(cpu, gpa, piece);
+        x86_copy(to, &value, piece);
+        to += piece;
+        gpa += piece;
+        size -= piece;
+    }
+}
+
+static void device_write(struct x86_cpu *cpu, uint64_t gpa, const uint8_t *from, unsigned size)
+{
+    while (size) {
+        unsigned piece = 8;
+        while (piece > size || gpa & (piece - 1))
+            piece /= 2;
+        bt_phys_write(cpu, gpa, load_host(from, piece), piece);
+        from += piece;
+        gpa += piece;
+        size -= piece;
+    }
+}
+
+/* ---- the memory passage ------------------------------------------------------------------------------ */
+
+/* Makes the state precise: cpu.rip is the instruction that called, cpu.rflags complete. */
+static struct bt_block *synchronize(struct bt_vcpu *v, const uint8_t *return_address)
+{
+    struct bt_block *block = bt_block_of_code(v->bt, return_address - 1);
+    const struct bt_map *map = bt_block_map(block, return_address - 1);
+    v->cpu.rip = block->rip - block->cs_base + map->guest;
+    bt_flags_in(v);
+    return block;
+}
+
+static void resume_fpu(struct bt_vcpu *v)
+{
+    if (unlikely(!v->cpu.fpu_in_host))
+        bt_fpu_from_memory(&v->cpu);
+}
+
+/* One page's part of a bounced access. */
+struct part {
+    uint64_t gpa;
+    uint8_t *host; /* NULL: device */
+    bool present;
+};
+
+static struct part find_part(struct bt_vcpu *v, uint64_t addr, bool write, bool masked)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    struct x86_walk walk;
+    if (!x86_walk(cpu, addr, (write ? X86_WRITE : X86_READ) | x86_user(cpu), &walk)) {
+        if (masked)
+            return (struct part){ .present = false };
+        x86_raise_pf(cpu, addr, walk.error);
+    }
+    const struct bt_range *range = bt_range_find(v->bt, walk.gpa);
+    return (struct part){ .gpa = walk.gpa, .present = true,
+                          .host = range ? range->host + (walk.gpa - range->base) : NULL };
+}
+
+static void part_read(struct bt_vcpu *v, const struct part *part, uint8_t *to, unsigned size)
+{
+    if (part->host)
+        x86_copy(to, part->host, size);
+    else
+        device_read(&v->cpu, part->gpa, to, size);
+}
+
+static void part_write(struct bt_vcpu *v, uint64_t gpa, uint8_t *host, const uint8_t *from,
+                       unsigned size)
+{
+    const struct bt_range *range = host ? bt_range_find(v->bt, gpa) : NULL;
+    if (host && range && range->writable) {
+        written(v, gpa, size);
+        x86_copy(host, from, size);
+    } else {
+        device_write(&v->cpu, gpa, from, size);
+    }
+}
+
+/* Where in the buffer the operand goes: aligned as in the guest to 64 bytes; at an edge of the
+ * accessible part if some of it must not be touched. */
+static uint8_t *bounce_place(struct bt_vcpu *v, uint64_t addr, unsigned size, unsigned first,
+                             const struct part part[2])
+{
+    uint8_t *low = v->bounce_memory + 4096, *high = low + BOUNCE_BYTES;
+    if (!part[0].present && (size == first || !part[1].present))
+        return low - 4096 + (addr & 63); /* all of it faults */
+    if (!part[0].present)
+        return low - first;
+    if (size > first && !part[1].present)
+        return high - first;
+    return low + (addr & 63);
+}
+
+static uint64_t bounce(struct bt_vcpu *v, uint64_t addr, uint64_t place, uint32_t access,
+                       struct bt_block *block)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    unsigned size = access & ACCESS_SIZE;
+    bool write = access & ACCESS_WRITE, masked = access & ACCESS_MASKED;
+    unsigned first = 4096 - (addr & 4095);
+    struct part part[2] = { 0 };
+
+    if (first > size)
+        first = size;
+    uint64_t second = addr + first;
+    if (!x86_long_mode(cpu))
+        second = (uint32_t)second;
+    part[0] = find_part(v, addr, write, masked);
+    if (size > first)
+        part[1] = find_part(v, second, write, masked);
+
+    /* A write to a page with code, in one piece: let it go to the page itself, after dropping what was
+     * translated from there. If that was this very block, leave after the instruction. */
+    if (write && size == first && part[0].present && part[0].host) {
+        const struct bt_range *range = bt_range_find(v->bt, part[0].gpa);
+        if (range && range->writable) {
+            written(v, part[0].gpa, size);
+            if (!block->dead || access & ACCESS_NO_EXIT) {
+                resume_fpu(v);
+                return (uint64_t)part[0].host - place + TLB_SHIFT_BIAS;
+            }
+            v->bounce.active = false;
+            v->bounce.exit_after = true;
+            v->bounce.access = access;
+            *(uint64_t *)v->return_sp += 5;
+            resume_fpu(v);
+            return (uint64_t)part[0].host - place + TLB_SHIFT_BIAS;
+        }
+    }
+
+    uint8_t *data = bounce_place(v, addr, size, first, part);
+    if (access & ACCESS_READ) {
+        if (part[0].present)
+            part_read(v, &part[0], data, first);
+        if (size > first && part[1].present)
+            part_read(v, &part[1], data + first, size - first);
+    }
+    v->bounce.addr = addr;
+    v->bounce.first = first;
+    v->bounce.data = data;
+    if (write) {
+        v->bounce.active = true;
+        v->bounce.exit_after = false;
+        v->bounce.size = size;
+        v->bounce.access = access;
+        for (unsigned i = 0; i < 2; i++) {
+            v->bounce.present[i] = part[i].present;
+            v->bounce.gpa[i] = part[i].gpa;
+            v->bounce.host[i] = part[i].host;
+        }
+        *(uint64_t *)v->return_sp += 5;
+    }
+    resume_fpu(v);
+    return (uint64_t)data - place + TLB_SHIFT_BIAS;
+}
+
+/* The last byte must be canonical too: an access may straddle the edge. */
+static void check_canonical(struct bt_vcpu *v, uint64_t addr, unsigned size, uint32_t access)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    if (likely(x86_canonical(cpu, addr) && x86_canonical(cpu, addr + size - 1)))
+        return;
+    x86_raise_error(cpu, access & ACCESS_STACK ? VECTOR_SS : VECTOR_GP, 0);
+}
+
+uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, void *return_address)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    unsigned size = access & ACCESS_SIZE;
+    bool write = access & ACCESS_WRITE;
+    uint64_t place = addr; /* what the code adds the result to */
+    struct bt_block *block = synchronize(v, return_address);
+
+    if (x86_code64(cpu))
+        check_canonical(v, addr, size, access);
+    else
+        addr = (uint32_t)addr;
+    if (block->mode & MODE_WATCH)
+        cpu->debug_pending |= x86_breakpoints(cpu, addr, size, write ? X86_WATCH_WRITE : X86_WATCH_READ);
+
+    if ((addr & 4095) + size <= 4096) {
+        struct x86_walk walk;
+        bool user = cpu->cpl == 3;
+        if (x86_walk(cpu, addr, (write ? X86_WRITE : X86_READ) | (user ? X86_USER : 0), &walk)) {
+            uint8_t *host = bt_tlb_fill(v, addr, bt_mmu_of(cpu), write, &walk);
+            if (host) {
+                bt_flags_out(v);
+                return (uint64_t)host - place + TLB_SHIFT_BIAS;
+            }
+        } else if (!(access & (ACCESS_SHARED | ACCESS_MASKED))) {
+            x86_raise_pf(cpu, addr, walk.error);
+        }
+    }
+    if (access & ACCESS_SHARED) { /* one by one instead */
+        v->singly = true;
+        bt_redispatch(v);
+    }
+    uint64_t result = bounce(v, addr, place, access, block);
+    bt_flags_out(v);
+    return result;
+}
+
+uint64_t bt_helper_segment(struct bt_vcpu *v, uint64_t offset, uint32_t access, void *return_address)
+{
+    synchronize(v, return_address);
+    uint64_t linear = x86_seg_check(&v->cpu, access >> ACCESS_SEG_SHIFT, offset, access & ACCESS_SIZE,
+                                    access & ACCESS_WRITE);
+    bt_flags_out(v);
+    return linear;
+}
+
+/* The instruction has run on the buffer (or on a page whose code it changed). */
+bool bt_helper_commit(struct bt_vcpu *v, void *return_address)
+{
+    if (v->bounce.active) {
+        v->bounce.active = false;
+        if (v->bounce.present[0])
+            part_write(v, v->bounce.gpa[0], v->bounce.host[0], v->bounce.data, v->bounce.first);
+        if (v->bounce.size > v->bounce.first && v->bounce.present[1])
+            part_write(v, v->bounce.gpa[1], v->bounce.host[1], v->bounce.data + v->bounce.first,
+                       v->bounce.size - v->bounce.first);
+    }
+    struct bt_block *block = bt_block_of_code(v->bt, (uint8_t *)return_address - 1);
+    if ((v->bounce.exit_after || block->dead) && !(v->bounce.access & ACCESS_NO_EXIT)) {
+        const struct bt_map *map = bt_block_map(block, (uint8_t *)return_address - 1);
+        v->bounce.exit_after = false;
+        v->cpu.rip = block->rip - block->cs_base + map->guest + map->length;
+        bt_flags_in(v);
+        return false;
+    }
+    resume_fpu(v);
+    return true;
+}
+
+/* ---- vector registers -------------------------------------------------------------------------------- */
+
+/* All state components the host has enabled that a guest can use; the host's XCR0 limits them. */
+#define FPU_COMPONENTS 0xe7u
+
+void bt_fpu_to_memory(struct x86_cpu *cpu)
+{
+    static const uint32_t host_mxcsr = 0x1f80;
+    __asm__ volatile("xsave64 %0" : "+m"(cpu->xsave) : "a"(FPU_COMPONENTS), "d"(0) : "memory");
+    __asm__ volatile("fninit; ldmxcsr %0; vzeroupper" : : "m"(host_mxcsr));
+    cpu->fpu_in_host = false;
+}
+
+void bt_fpu_from_memory(struct x86_cpu *cpu)
+{
+    __asm__ volatile("xrstor64 %0" : : "m"(cpu->xsave), "a"(FPU_COMPONENTS), "d"(0) : "memory");
+    cpu->fpu_in_host = true;
+}

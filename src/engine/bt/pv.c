@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Time for guests, and the KVM paravirtual clock. Guest TSC = host TSC + offset; its frequency is
+ * measured against CLOCK_MONOTONIC. (Linux, Documentation/virt/kvm/x86/msr.rst) */
+#include <inttypes.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include "engine/bt/bt.h"
+#include "memory/memory.h"
+#include "util/timer.h"
+#include "vm/vm.h"
+#include "x86/access.h"
+
+#define MSR_KVM_WALL_CLOCK 0x11
+#define MSR_KVM_SYSTEM_TIME 0x12
+#define MSR_KVM_WALL_CLOCK_NEW 0x4b564d00
+#define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01
+
+#define PVCLOCK_TSC_STABLE 1
+#define CALIBRATE_NS 4000000
+
+struct pvclock {
+    uint32_t version, pad0;
+    uint64_t tsc_timestamp, system_time;
+    uint32_t tsc_to_system_mul;
+    int8_t tsc_shift;
+    uint8_t flags, pad[2];
+};
+struct pvwall {
+    uint32_t version, seconds, nanoseconds;
+};
+
+/* A reading of both clocks at (nearly) the same moment. */
+static void read_both(uint64_t *tsc, uint64_t *ns)
+{
+    uint64_t best = ~0ull;
+    *tsc = *ns = 0;
+    for (unsigned i = 0; i < 5; i++) {
+        uint64_t before = __rdtsc(), now = clock_now_ns(), after = __rdtsc();
+        if (after - before < best) {
+            best = after - before;
+            *tsc = before + best / 2;
+            *ns = now;
+        }
+    }
+}
+
+void bt_clock_init(struct bt *bt)
+{
+    read_both(&bt->tsc_start, &bt->ns_start);
+}
+
+/* The frequency is computed when first asked for, from what has passed since the start: nobody waits
+ * for a calibration unless it asks within the first milliseconds. */
+static void calibrate(struct bt *bt)
+{
+    pthread_mutex_lock(&bt->exclusive_lock);
+    if (!bt->tsc_hz) {
+        uint64_t tsc, ns;
+        do
+            read_both(&tsc, &ns);
+        while (ns - bt->ns_start < CALIBRATE_NS);
+        bt->tsc_hz = (unsigned __int128)(tsc - bt->tsc_start) * 1000000000 / (ns - bt->ns_start);
+    }
+    pthread_mutex_unlock(&bt->exclusive_lock);
+}
+
+uint64_t bt_tsc_read(struct x86_cpu *cpu)
+{
+    uint32_t low, high;
+    __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
+    return ((uint64_t)high << 32 | low) + cpu->tsc_offset;
+}
+
+uint64_t bt_tsc_to_clock(struct vcpu *vcpu, uint64_t guest_tsc)
+{
+    struct bt_vcpu *v = vcpu->engine;
+    calibrate(v->bt);
+    int64_t ticks = guest_tsc - v->cpu.tsc_offset - __rdtsc();
+    if (ticks <= 0)
+        return 0;
+    return clock_now_ns() + (uint64_t)((unsigned __int128)ticks * 1000000000 / v->bt->tsc_hz);
+}
+
+/* ns = ((ticks << shift) * mul) >> 32 */
+static void scale(uint64_t hz, uint32_t *mul, int8_t *shift)
+{
+    uint64_t goal = 1000000000ull;
+    *shift = 0;
+    while (hz > 2 * goal) {
+        hz >>= 1;
+        --*shift;
+    }
+    while (hz <= goal) {
+        hz <<= 1;
+        ++*shift;
+    }
+    *mul = ((unsigned __int128)goal << 32) / hz;
+}
+
+static void write_clock(struct bt_vcpu *v, uint64_t gpa)
+{
+    struct bt *bt = v->bt;
+    struct pvclock clock = { .version = 2, .flags = PVCLOCK_TSC_STABLE };
+    calibrate(bt);
+    /* One reference for all vCPUs, so that they agree to the tick. */
+    clock.tsc_timestamp = bt->tsc_start + v->cpu.tsc_offset;
+    clock.system_time = 0;
+    scale(bt->tsc_hz, &clock.tsc_to_system_mul, &clock.tsc_shift);
+    dma_write(bt->vm->memory, gpa, &clock, sizeof(clock));
+}
+
+static void write_wall(struct bt_vcpu *v, uint64_t gpa)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t boot = now.tv_sec * 1000000000ull + now.tv_nsec - (clock_now_ns() - v->bt->ns_start);
+    struct pvwall wall = { .version = 2, .seconds = boot / 1000000000, .nanoseconds = boot % 1000000000 };
+    dma_write(v->bt->vm->memory, gpa, &wall, sizeof(wall));
+}
+
+bool bt_pv_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
+{
+    struct bt_vcpu *v = bt_of(cpu);
+    switch (msr) {
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_WALL_CLOCK_NEW:
+        *value = v->pv_wall_msr;
+        return true;
+    case MSR_KVM_SYSTEM_TIME:
+    case MSR_KVM_SYSTEM_TIME_NEW:
+        *value = v->pv_clock_msr;
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool bt_pv_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value)
+{
+    struct bt_vcpu *v = bt_of(cpu);
+    x86_quiesce(cpu);
+    switch (msr) {
+    case MSR_KVM_WALL_CLOCK:
+    case MSR_KVM_WALL_CLOCK_NEW:
+        v->pv_wall_msr = value;
+        write_wall(v, value);
+        return true;
+    case MSR_KVM_SYSTEM_TIME:
+    case MSR_KVM_SYSTEM_TIME_NEW:
+        v->pv_clock_msr = value;
+        if (value & 1)
+            write_clock(v, value & ~1ull);
+        return true;
+    default:
+        return false;
+    }
+}

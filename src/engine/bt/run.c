@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The engine as the machine sees it: set-up, the vCPU's loop outside translated code, requests from
+ * other threads. */
+#include <asm/prctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "engine/bt/bt.h"
+#include "engine/bt/translate.h"
+#include "hw/intc/apic.h"
+#include "memory/memory.h"
+#include "vm/vm.h"
+#include "x86/access.h"
+#include "x86/exception.h"
+#include "x86/model.h"
+
+struct engine_vm {
+    struct bt bt;
+};
+
+static struct bt *bt_of_vm(struct vm *vm)
+{
+    return &vm->engine_vm->bt;
+}
+
+/* ---- machine ------------------------------------------------------------------------------------------ */
+
+static bool bt_probe(GError **error)
+{
+    __builtin_cpu_init();
+    if (!__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("avx"))
+        return fail(error, "the translator needs a host CPU with AVX and BMI2 (Intel since 2013, AMD since 2015)");
+    return true;
+}
+
+static void add_range(const struct region *region, uint64_t base, uint64_t size, uint64_t offset,
+                      void *opaque)
+{
+    struct bt *bt = opaque;
+    if (region->kind == REGION_IO || bt->range_count == BT_RANGES)
+        return;
+    bt->ranges[bt->range_count++] = (struct bt_range){
+        .base = base, .size = size, .host = region->host + offset, .writable = region->kind == REGION_RAM,
+    };
+}
+
+static void memory_changed(struct address_space *space, void *opaque)
+{
+    struct bt *bt = opaque;
+    struct bt_vcpu *self = current_vcpu ? bt_of(current_vcpu->cpu) : NULL;
+    if (bt->vcpu_count)
+        bt_exclusive_begin(bt, self);
+    bt->range_count = 0;
+    address_space_visit(space, add_range, bt);
+    for (unsigned i = 0; i < bt->vcpu_count; i++)
+        bt_tlb_flush_all(&bt->vcpus[i]->cpu, false);
+    if (bt->vcpu_count)
+        bt_exclusive_end(bt, self);
+}
+
+/* Device DMA: translations of what is written go first. Any thread. */
+static void ram_written(void *opaque, uint64_t gpa, uint64_t length)
+{
+    struct bt *bt = opaque;
+    for (uint64_t page = gpa >> 12; page <= (gpa + length - 1) >> 12 && page < bt->page_count; page++) {
+        if (__atomic_load_n(&bt->page_flags[page], __ATOMIC_SEQ_CST) & PAGE_CODE) {
+            bt_invalidate(bt, gpa, length);
+            return;
+        }
+    }
+}
+
+static bool bt_vm_init(struct vm *vm, GError **error)
+{
+    vm->engine_vm = g_new0(struct engine_vm, 1);
+    struct bt *bt = bt_of_vm(vm);
+    bt->vm = vm;
+    pthread_mutex_init(&bt->exclusive_lock, NULL);
+    pthread_cond_init(&bt->exclusive_cond, NULL);
+    bt_clock_init(bt);
+    bt->model = x86_model_new(vm->config->cpu ? vm->config->cpu : "max", X86_MODEL_BT, x86_host_cpuid, NULL,
+                              vm->config->cpus, 0, error);
+    if (!bt->model || !bt_cache_init(bt, error) || !bt_signals_init(error))
+        return false;
+    bt->vcpus = g_new0(struct bt_vcpu *, vm->config->cpus);
+    uint64_t top = vm->ram.size + (4ull << 30);
+    bt->page_count = top >> 12;
+    bt->page_flags = mmap(NULL, bt->page_count, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (bt->page_flags == MAP_FAILED)
+        return fail_errno(error, "cannot map the translator's page flags");
+    memory_changed(vm->memory, bt);
+    address_space_listen(vm->memory, memory_changed, bt);
+    ram_written_listen(vm->memory, ram_written, bt);
+    return true;
+}
+
+static void bt_vm_destroy(struct vm *vm)
+{
+    struct bt *bt = bt_of_vm(vm);
+    if (!bt)
+        return;
+    if (bt->code_exec)
+        bt_cache_destroy(bt);
+    if (bt->page_flags && bt->page_flags != MAP_FAILED)
+        munmap(bt->page_flags, bt->page_count);
+    x86_model_free(bt->model);
+    pthread_mutex_destroy(&bt->exclusive_lock);
+    pthread_cond_destroy(&bt->exclusive_cond);
+    g_free(bt->vcpus);
+    g_free(vm->engine_vm);
+    vm->engine_vm = NULL;
+}
+
+static bool bt_kernel_irqchip(struct vm *vm)
+{
+    return false;
+}
+
+/* ---- exclusive execution ---------------------------------------------------------------------------- */
+
+/* `v` is the calling vCPU, or NULL on other threads. Returns when no other vCPU is in guest code. */
+void bt_exclusive_begin(struct bt *bt, struct bt_vcpu *v)
+{
+    pthread_mutex_lock(&bt->exclusive_lock);
+    if (v && v->running) {
+        bt->running--;
+        pthread_cond_broadcast(&bt->exclusive_cond);
+    }
+    while (bt->exclusive)
+        pthread_cond_wait(&bt->exclusive_cond, &bt->exclusive_lock);
+    bt->exclusive = true;
+    pthread_mutex_unlock(&bt->exclusive_lock);
+    for (unsigned i = 0; i < bt->vcpu_count; i++)
+        if (bt->vcpus[i] != v)
+            vcpu_request(bt->vcpus[i]->vcpu, VCPU_ENGINE);
+    pthread_mutex_lock(&bt->exclusive_lock);
+    while (bt->running)
+        pthread_cond_wait(&bt->exclusive_cond, &bt->exclusive_lock);
+    pthread_mutex_unlock(&bt->exclusive_lock);
+}
+
+void bt_exclusive_end(struct bt *bt, struct bt_vcpu *v)
+{
+    pthread_mutex_lock(&bt->exclusive_lock);
+    bt->exclusive = false;
+    if (v && v->running)
+        bt->running++;
+    pthread_cond_broadcast(&bt->exclusive_cond);
+    pthread_mutex_unlock(&bt->exclusive_lock);
+}
+
+static void run_guest(struct bt_vcpu *v)
+{
+    struct bt *bt = v->bt;
+    pthread_mutex_lock(&bt->exclusive_lock);
+    while (bt->exclusive)
+        pthread_cond_wait(&bt->exclusive_cond, &bt->exclusive_lock);
+    bt->running++;
+    v->running = true;
+    pthread_mutex_unlock(&bt->exclusive_lock);
+
+    bt->thunk.enter();
+    x86_quiesce(&v->cpu);
+
+    pthread_mutex_lock(&bt->exclusive_lock);
+    bt->running--;
+    v->running = false;
+    pthread_cond_broadcast(&bt->exclusive_cond);
+    pthread_mutex_unlock(&bt->exclusive_lock);
+}
+
+void bt_page_has_code(struct bt_vcpu *v, uint64_t gpa)
+{
+    struct bt *bt = v->bt;
+    if (gpa >> 12 >= bt->page_count)
+        return;
+    uint8_t *flags = &bt->page_flags[gpa >> 12];
+    if (__atomic_fetch_or(flags, PAGE_CODE, __ATOMIC_SEQ_CST) & PAGE_CODE)
+        return;
+    if (!(__atomic_load_n(flags, __ATOMIC_SEQ_CST) & PAGE_WRITTEN))
+        return;
+    if (bt->vcpu_count > 1)
+        bt_exclusive_begin(bt, v);
+    bt_tlb_protect(bt, gpa);
+    __atomic_and_fetch(flags, (uint8_t)~PAGE_WRITTEN, __ATOMIC_SEQ_CST);
+    if (bt->vcpu_count > 1)
+        bt_exclusive_end(bt, v);
+}
+
+void bt_fetch_bytes(struct bt *bt, uint64_t gpa, uint8_t *to, unsigned length)
+{
+    const struct bt_range *range = bt_range_find(bt, gpa);
+    if (range && gpa - range->base + length <= range->size)
+        memcpy(to, range->host + (gpa - range->base), length);
+    else
+        memset(to, 0xff, length);
+}
+
+/* ---- hooks for src/x86 ---------------------------------------------------------------------------------- */
+
+static void hook_mode_changed(struct x86_cpu *cpu)
+{
+    bt_of(cpu)->remapped = true;
+}
+
+static uint64_t hook_io_read(struct x86_cpu *cpu, uint16_t port, unsigned size)
+{
+    x86_quiesce(cpu);
+    return address_space_read(bt_of(cpu)->vcpu->vm->io, port, size);
+}
+
+static void hook_io_write(struct x86_cpu *cpu, uint16_t port, uint64_t value, unsigned size)
+{
+    x86_quiesce(cpu);
+    address_space_write(bt_of(cpu)->vcpu->vm->io, port, value, size);
+}
+
+static uint8_t hook_tpr_read(struct x86_cpu *cpu)
+{
+    x86_quiesce(cpu);
+    return lapic_tpr_get(bt_of(cpu)->vcpu->apic) >> 4;
+}
+static void hook_tpr_write(struct x86_cpu *cpu, uint8_t tpr_class)
+{
+    x86_quiesce(cpu);
+    lapic_tpr_set(bt_of(cpu)->vcpu->apic, tpr_class << 4);
+}
+static bool hook_apic_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
+{
+    x86_quiesce(cpu);
+    return lapic_msr_read(bt_of(cpu)->vcpu->apic, msr, value);
+}
+static bool hook_apic_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value)
+{
+    x86_quiesce(cpu);
+    return lapic_msr_write(bt_of(cpu)->vcpu->apic, msr, value);
+}
+
+static void hook_halt(struct x86_cpu *cpu)
+{
+    cpu->halted = true;
+}
+
+/* IF was set, or the shadow ended: is somebody waiting for it? */
+static void hook_interrupts_changed(struct x86_cpu *cpu)
+{
+    struct bt_vcpu *v = bt_of(cpu);
+    if (v->irq_wanted)
+        v->remapped = true; /* back to bt_next() after this instruction */
+}
+
+static const struct x86_engine_ops hooks = {
+    .unwind = bt_unwind,
+    .lookup = bt_hook_lookup,
+    .ram = bt_ram,
+    .fill = bt_hook_fill,
+    .flush_all = bt_tlb_flush_all,
+    .flush_page = bt_tlb_flush_page,
+    .mode_changed = hook_mode_changed,
+    .phys_read = bt_phys_read,
+    .phys_write = bt_phys_write,
+    .phys_cas = bt_phys_cas,
+    .io_read = hook_io_read,
+    .io_write = hook_io_write,
+    .apic_tpr_read = hook_tpr_read,
+    .apic_tpr_write = hook_tpr_write,
+    .apic_msr_read = hook_apic_msr_read,
+    .apic_msr_write = hook_apic_msr_write,
+    .pv_msr_read = bt_pv_msr_read,
+    .pv_msr_write = bt_pv_msr_write,
+    .halt = hook_halt,
+    .interrupts_changed = hook_interrupts_changed,
+    .fpu_to_memory = bt_fpu_to_memory,
+    .fpu_from_memory = bt_fpu_from_memory,
+    .tsc_read = bt_tsc_read,
+};
+
+/* ---- vCPU -------------------------------------------------------------------------------------------------- */
+
+static void *map_guarded(size_t bytes, size_t guard)
+{
+    uint8_t *memory = mmap(NULL, bytes + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED || mprotect(memory + guard, bytes, PROT_READ | PROT_WRITE) < 0)
+        return NULL;
+    return memory;
+}
+
+static bool bt_vcpu_init(struct vcpu *vcpu, GError **error)
+{
+    struct bt *bt = bt_of_vm(vcpu->vm);
+    struct bt_vcpu *v = mmap(NULL, sizeof(*v), PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (v == MAP_FAILED)
+        return fail_errno(error, "cannot map the state of CPU %u", vcpu->index);
+    vcpu->engine = v;
+    vcpu->cpu = &v->cpu;
+    v->self = v;
+    v->bt = bt;
+    v->vcpu = vcpu;
+    v->cpu.index = vcpu->index;
+    v->cpu.model = bt->model;
+    v->cpu.ops = &hooks;
+    v->cpu.engine = v;
+    v->cpu.a20_mask = ~0ull;
+    v->go_on = 1;
+    v->jump_mask = JUMP_MASK;
+    v->flags_mask = FLAGS_ARITHMETIC;
+    v->not_if_mask = ~(uint64_t)FLAG_IF;
+    v->not_ac_mask = ~(uint64_t)FLAG_AC;
+    v->bit0_mask = 1;
+    v->translator = g_new0(struct translator, 1);
+    v->return_stack = map_guarded(RETURN_STACK_BYTES, 4096);
+    v->bounce_memory = map_guarded(BOUNCE_BYTES, 4096);
+    if (!v->return_stack || !v->bounce_memory)
+        return fail_errno(error, "cannot map the stacks of CPU %u", vcpu->index);
+    v->return_base = (uint64_t)v->return_stack + 4096 + RETURN_STACK_BYTES - 16;
+    bt_tlb_init(v);
+    if (!bt_signals_thread(v, error))
+        return false;
+    if (syscall(SYS_arch_prctl, ARCH_SET_GS, v) < 0)
+        return fail_errno(error, "cannot set the GS base of CPU %u", vcpu->index);
+    vcpu->apic = lapic_create(vcpu->vm, vcpu);
+    lapic_set_tsc_conversion(vcpu->apic, bt_tsc_to_clock);
+    x86_cpu_reset(&v->cpu, false);
+
+    pthread_mutex_lock(&bt->exclusive_lock);
+    bt->vcpus[bt->vcpu_count++] = v;
+    pthread_mutex_unlock(&bt->exclusive_lock);
+    return true;
+}
+
+static void bt_vcpu_destroy(struct vcpu *vcpu)
+{
+    struct bt_vcpu *v = vcpu->engine;
+    bt_signals_thread_end(v);
+    munmap(v->return_stack, RETURN_STACK_BYTES + 2 * 4096);
+    munmap(v->bounce_memory, BOUNCE_BYTES + 2 * 4096);
+    g_free(v->translator);
+}
+
+static void init_and_sipi(struct bt_vcpu *v, unsigned requests)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    struct vcpu *vcpu = v->vcpu;
+    if (requests & VCPU_INIT) {
+        atomic_fetch_and(&vcpu->requests, ~(unsigned)VCPU_INIT);
+        x86_cpu_reset(cpu, true);
+        lapic_reset(vcpu->apic, true);
+        cpu->wait_for_sipi = vcpu->index != 0;
+        bt_state_changed(v);
+    }
+    if (requests & VCPU_SIPI) {
+        atomic_fetch_and(&vcpu->requests, ~(unsigned)VCPU_SIPI);
+        if (cpu->wait_for_sipi) {
+            uint8_t vector = atomic_load(&vcpu->sipi_vector);
+            cpu->wait_for_sipi = false;
+            cpu->halted = false;
+            cpu->seg[SEG_CS].selector = vector << 8;
+            cpu->seg[SEG_CS].base = (uint64_t)vector << 12;
+            cpu->rip = 0;
+        }
+    }
+}
+
+/* Whoever changed the state behind the translator's back (reset, load, debugger) ends here. */
+void bt_state_changed(struct bt_vcpu *v)
+{
+    v->fault_pending = v->stepping = v->singly = false;
+    v->irq_wanted = 1; /* have a look */
+    v->cpu.fpu_in_host = false;
+    bt_tlb_flush_all(&v->cpu, false);
+}
+
+static void sleep_until_request(struct bt_vcpu *v)
+{
+    struct vcpu *vcpu = v->vcpu;
+    pthread_mutex_lock(&vcpu->sleep_lock);
+    while (!atomic_load(&vcpu->requests))
+        pthread_cond_wait(&vcpu->wakeup, &vcpu->sleep_lock);
+    pthread_mutex_unlock(&vcpu->sleep_lock);
+}
+
+static enum vcpu_exit bt_run(struct vcpu *vcpu)
+{
+    struct bt_vcpu *v = vcpu->engine;
+    struct x86_cpu *cpu = &v->cpu;
+    for (;;) {
+        unsigned requests = atomic_load(&vcpu->requests);
+        if (requests & (VCPU_PAUSE | VCPU_EXIT))
+            return VCPU_EXIT_REQUEST;
+        if (requests & (VCPU_INIT | VCPU_SIPI))
+            init_and_sipi(v, requests);
+        if (requests & VCPU_ENGINE) {
+            atomic_fetch_and(&vcpu->requests, ~(unsigned)VCPU_ENGINE);
+            uint64_t a20 = atomic_load(&vcpu->vm->a20_off) ? ~(1ull << 20) : ~0ull;
+            if (a20 != cpu->a20_mask) {
+                cpu->a20_mask = a20;
+                bt_tlb_flush_all(cpu, false);
+            }
+        }
+        if (cpu->wait_for_sipi) {
+            atomic_fetch_and(&vcpu->requests, ~(unsigned)(VCPU_INTERRUPT | VCPU_NMI));
+            sleep_until_request(v);
+            continue;
+        }
+        if (cpu->halted && !(requests & (VCPU_INTERRUPT | VCPU_NMI)) && !cpu->nmi_pending &&
+            !(v->irq_wanted && cpu->rflags & FLAG_IF)) {
+            sleep_until_request(v);
+            continue;
+        }
+        v->exit = VCPU_EXIT_REQUEST;
+        run_guest(v);
+        if (v->exit != VCPU_EXIT_REQUEST)
+            return v->exit;
+    }
+}
+
+static void bt_kick(struct vcpu *vcpu)
+{
+    struct bt_vcpu *v = vcpu->engine;
+    if (!v)
+        return;
+    __atomic_store_n(&v->jump_mask, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&v->go_on, 0, __ATOMIC_SEQ_CST);
+}
+
+static void bt_state_get(struct vcpu *vcpu)
+{
+    struct bt_vcpu *v = vcpu->engine;
+    v->cpu.cr8 = lapic_tpr_get(vcpu->apic) >> 4;
+}
+
+static void bt_state_put(struct vcpu *vcpu)
+{
+    bt_state_changed(vcpu->engine);
+}
+
+const struct engine_ops engine_bt = {
+    .name = "bt",
+    .description = "binary translation to the same instruction set, runs everywhere",
+    .probe = bt_probe,
+    .vm_init = bt_vm_init,
+    .vm_destroy = bt_vm_destroy,
+    .kernel_irqchip = bt_kernel_irqchip,
+    .vcpu_init = bt_vcpu_init,
+    .vcpu_destroy = bt_vcpu_destroy,
+    .run = bt_run,
+    .kick = bt_kick,
+    .state_get = bt_state_get,
+    .state_put = bt_state_put,
+};

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One block: decode a run of guest instructions, emit host code for each, then the rare paths behind
+ * it, then publish. See translate.h for the parts. */
+#include "engine/bt/translate.h"
+
+#include <string.h>
+
+#include "memory/memory.h"
+#include "util/log.h"
+#include "vm/vm.h"
+
+void translate_map(struct translator *t, const struct insn *insn)
+{
+    uint32_t host = t->e.p + t->e.exec - t->block->code;
+    if (t->map_count && t->map[t->map_count - 1].host == host)
+        t->map_count--;
+    if (t->map_count && t->map[t->map_count - 1].guest == insn->guest)
+        return;
+    if (t->map_count == G_N_ELEMENTS(t->map)) {
+        t->e.overflow = true;
+        return;
+    }
+    t->map[t->map_count++] = (struct bt_map){ host, insn->guest, insn->info.length };
+}
+
+void translate_execute(struct translator *t, const struct insn *insn)
+{
+    struct bt_call *call = bt_arena_alloc(t->bt, sizeof(*call));
+    if (!call) {
+        t->e.overflow = true;
+        return;
+    }
+    call->rip = insn->rip;
+    call->next_rip = next_rip(t, insn);
+    call->mode = t->mode;
+    call->enters_kernel = insn->info.meta.category == ZYDIS_CATEGORY_SYSCALL ||
+                          insn->info.meta.category == ZYDIS_CATEGORY_INTERRUPT;
+    x86_insn_make(&call->insn, &insn->info, insn->op);
+    translate_map(t, insn);
+    emit_mov_imm(&t->e, T0, (uintptr_t)call);
+    emit_call(&t->e, t->bt->thunk.execute);
+    shared_end(t);
+}
+
+/* After these, code goes on somewhere else, or under other rules. */
+static bool ends_block(const struct insn *insn)
+{
+    switch (insn->info.meta.category) {
+    case ZYDIS_CATEGORY_SYSCALL:
+    case ZYDIS_CATEGORY_SYSRET:
+    case ZYDIS_CATEGORY_INTERRUPT:
+    case ZYDIS_CATEGORY_CALL:
+    case ZYDIS_CATEGORY_RET:
+    case ZYDIS_CATEGORY_UNCOND_BR:
+        return true;
+    default:
+        return insn->info.mnemonic == ZYDIS_MNEMONIC_HLT || insn->info.mnemonic == ZYDIS_MNEMONIC_UD2 ||
+               insn->info.mnemonic == ZYDIS_MNEMONIC_IRET || insn->info.mnemonic == ZYDIS_MNEMONIC_IRETD ||
+               insn->info.mnemonic == ZYDIS_MNEMONIC_IRETQ;
+    }
+}
+
+/* x87, MMX, SSE and later: #NM with CR0.TS or EM set. */
+static bool uses_fpu(const struct insn *insn)
+{
+    switch (insn->info.meta.isa_ext) {
+    case ZYDIS_ISA_EXT_BASE: case ZYDIS_ISA_EXT_LONGMODE: case ZYDIS_ISA_EXT_BMI1:
+    case ZYDIS_ISA_EXT_BMI2: case ZYDIS_ISA_EXT_LZCNT: case ZYDIS_ISA_EXT_ADOX_ADCX:
+    case ZYDIS_ISA_EXT_MOVBE: case ZYDIS_ISA_EXT_RDRAND: case ZYDIS_ISA_EXT_RDSEED:
+    case ZYDIS_ISA_EXT_CLFSH: case ZYDIS_ISA_EXT_CLFLUSHOPT: case ZYDIS_ISA_EXT_CLWB:
+    case ZYDIS_ISA_EXT_PAUSE: case ZYDIS_ISA_EXT_SMAP: case ZYDIS_ISA_EXT_RDWRFSGS:
+        return insn->info.meta.category == ZYDIS_CATEGORY_XSAVE;
+    default:
+        break;
+    }
+    switch (insn->info.mnemonic) { /* in an SSE extension, but no vector registers */
+    case ZYDIS_MNEMONIC_LFENCE: case ZYDIS_MNEMONIC_MFENCE: case ZYDIS_MNEMONIC_SFENCE:
+    case ZYDIS_MNEMONIC_PREFETCHNTA: case ZYDIS_MNEMONIC_PREFETCHT0: case ZYDIS_MNEMONIC_PREFETCHT1:
+    case ZYDIS_MNEMONIC_PREFETCHT2: case ZYDIS_MNEMONIC_PREFETCHW: case ZYDIS_MNEMONIC_PREFETCH:
+    case ZYDIS_MNEMONIC_MOVNTI: case ZYDIS_MNEMONIC_CRC32: case ZYDIS_MNEMONIC_POPCNT:
+    case ZYDIS_MNEMONIC_MONITOR: case ZYDIS_MNEMONIC_MWAIT: case ZYDIS_MNEMONIC_CLFLUSH:
+    case ZYDIS_MNEMONIC_RDTSCP: case ZYDIS_MNEMONIC_RDPID: case ZYDIS_MNEMONIC_INVPCID:
+    case ZYDIS_MNEMONIC_XGETBV: case ZYDIS_MNEMONIC_XSETBV:
+        return false;
+    default:
+        break;
+    }
+    for (unsigned i = 0; i < insn->info.operand_count; i++) {
+        if (insn->op[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
+            continue;
+        switch (ZydisRegisterGetClass(insn->op[i].reg.value)) {
+        case ZYDIS_REGCLASS_XMM: case ZYDIS_REGCLASS_YMM: case ZYDIS_REGCLASS_ZMM:
+        case ZYDIS_REGCLASS_MMX: case ZYDIS_REGCLASS_X87: case ZYDIS_REGCLASS_MASK:
+            return true;
+        default:
+            break;
+        }
+    }
+    return insn->info.meta.isa_ext == ZYDIS_ISA_EXT_X87 || insn->info.meta.isa_ext == ZYDIS_ISA_EXT_MMX ||
+           insn->info.meta.isa_ext == ZYDIS_ISA_EXT_XSAVE;
+}
+
+/* Would the guest's processor refuse this vector instruction (CR0, CR4, XCR0)? If so C code raises the
+ * right exception. (Intel SDM vol. 3, 2.5; vol. 2, 2.4) */
+static bool fpu_refused(struct translator *t, const struct insn *insn)
+{
+    const struct x86_cpu *cpu = &t->v->cpu;
+    if (!uses_fpu(insn))
+        return false;
+    if (t->mode & MODE_NO_FPU)
+        return true;
+    switch (insn->info.encoding) {
+    case ZYDIS_INSTRUCTION_ENCODING_EVEX:
+        return !(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & 0xe6) != 0xe6;
+    case ZYDIS_INSTRUCTION_ENCODING_VEX:
+    case ZYDIS_INSTRUCTION_ENCODING_XOP:
+        if (!(t->mode & MODE_PROTECTED) || (t->mode & MODE_V86))
+            return true;
+        return !(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & 6) != 6;
+    default:
+        if (insn->info.meta.isa_ext == ZYDIS_ISA_EXT_X87 || insn->info.meta.isa_ext == ZYDIS_ISA_EXT_MMX)
+            return false;
+        if (insn->info.mnemonic == ZYDIS_MNEMONIC_FXSAVE || insn->info.mnemonic == ZYDIS_MNEMONIC_FXRSTOR ||
+            insn->info.mnemonic == ZYDIS_MNEMONIC_FXSAVE64 ||
+            insn->info.mnemonic == ZYDIS_MNEMONIC_FXRSTOR64 ||
+            insn->info.meta.isa_ext == ZYDIS_ISA_EXT_XSAVE)
+            return false;
+        return !(cpu->cr4 & CR4_OSFXSR);
+    }
+}
+
+static ZydisMachineMode machine_mode(uint32_t mode, ZydisStackWidth *stack)
+{
+    *stack = ZYDIS_STACK_WIDTH_64;
+    if (mode & MODE_CODE64)
+        return ZYDIS_MACHINE_MODE_LONG_64;
+    *stack = mode & MODE_STACK32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_16;
+    if (mode & MODE_CODE32)
+        return ZYDIS_MACHINE_MODE_LONG_COMPAT_32;
+    return mode & MODE_PROTECTED ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_REAL_16;
+}
+
+/* An instruction Zydis does not know: #UD, by way of C. */
+static void decode_invalid(struct insn *insn)
+{
+    memset(&insn->info, 0, sizeof(insn->info));
+    insn->info.mnemonic = ZYDIS_MNEMONIC_UD2;
+    insn->info.length = 2;
+    insn->info.operand_width = 32;
+    insn->info.address_width = 32;
+    insn->info.meta.category = ZYDIS_CATEGORY_MISC;
+    insn->in_c = true;
+}
+
+/* Copies code bytes of the page into t->bytes and decodes up to BLOCK_INSNS. The last instruction may
+ * cross into the next page; then it stands alone. Raises the fetch's page fault. */
+static void decode(struct translator *t, uint64_t rip)
+{
+    struct bt_block *block = t->block;
+    ZydisDecoder decoder;
+    ZydisStackWidth stack;
+    ZydisMachineMode mode = machine_mode(t->mode, &stack);
+    ZydisDecoderInit(&decoder, mode, stack);
+
+    unsigned in_page = 4096 - (block->gpa & 4095), offset = 0, available = in_page;
+    bt_fetch_bytes(t->bt, block->gpa, t->bytes, in_page);
+    unsigned limit = t->mode & (MODE_STEP | MODE_ONE) ? 1 : BLOCK_INSNS;
+    while (t->count < limit && offset < in_page) {
+        struct insn *insn = &t->insns[t->count];
+        insn->bytes = t->bytes + offset;
+        insn->guest = offset;
+        insn->rip = rip - block->cs_base + offset;
+        insn->mem = NULL;
+        insn->in_c = false;
+        ZyanStatus status = ZydisDecoderDecodeFull(&decoder, insn->bytes, MIN(available - offset, 15u),
+                                                   &insn->info, insn->op);
+        if (status == ZYDIS_STATUS_NO_MORE_DATA && available == in_page && in_page - offset < 15) {
+            if (t->count)
+                break; /* the instruction that crosses gets its own block */
+            uint64_t linear = rip + in_page;
+            if (!(t->mode & MODE_CODE64))
+                linear = (uint32_t)linear;
+            /* May raise; nothing is allocated yet. The lock is not held here. */
+            block->gpa2 = bt_fetch_page(t->v, linear) & ~4095ull;
+            bt_fetch_bytes(t->bt, block->gpa2, t->bytes + in_page, 16);
+            available = in_page + 16;
+            limit = 1;
+            continue;
+        }
+        if (!ZYAN_SUCCESS(status))
+            decode_invalid(insn);
+        for (unsigned i = 0; i < insn->info.operand_count; i++)
+            if (insn->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+                insn->op[i].visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN)
+                insn->mem = &insn->op[i];
+        if (insn->info.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED && (t->mode & MODE_CPL))
+            insn->in_c = true;
+        if (fpu_refused(t, insn))
+            insn->in_c = true;
+        offset += insn->info.length;
+        t->count++;
+        if (ends_block(insn) && !(insn->info.meta.category == ZYDIS_CATEGORY_CALL))
+            break;
+    }
+    block->guest_bytes = offset;
+}
+
+/* Checks at a block's entry that the second page of a crossing instruction is mapped as when it was
+ * translated. */
+static void emit_crossing_check(struct translator *t)
+{
+    struct emit *e = &t->e;
+    uint64_t linear = (t->block->rip + 4095) & ~4095ull;
+    unsigned user = t->mmu == MMU_USER ? 0 : 1;
+    translate_map(t, &t->insns[0]);
+    emit_load_vcpu(e, S0, offsetof(struct bt_vcpu, itlb) + user * sizeof(t->v->itlb[0]) +
+                              8 * itlb_index(linear));
+    emit_mov_imm(e, T0, -itlb_value(linear, t->block->gpa2));
+    emit_lea(e, S0, S0, T0, 0, 0);
+    uint8_t *ok = emit_jrcxz_later(e);
+    emit_mov_imm(e, T0, (uintptr_t)t->crossing);
+    emit_jmp(e, t->bt->thunk.crossing);
+    emit_patch8(e, ok);
+}
+
+static void emit_insn(struct translator *t, const struct insn *insn)
+{
+    if (t->e.end - t->e.p < 512 || t->map_count + 4 > G_N_ELEMENTS(t->map)) {
+        t->e.overflow = true;
+        return;
+    }
+    if (!insn->in_c) {
+        if (translate_special(t, insn))
+            goto done;
+        if (translate_flow(t, insn))
+            return;
+        if (copy_allowed(insn)) {
+            translate_copy(t, insn);
+            goto done;
+        }
+    }
+    translate_execute(t, insn);
+done:
+    shared_update(t, insn);
+}
+
+static void emit_cold(struct translator *t)
+{
+    struct shared shared = t->shared;
+    for (unsigned i = 0; i < t->cold_count && !t->e.overflow; i++) {
+        struct cold *cold = &t->cold[i];
+        if (t->e.end - t->e.p < 256) {
+            t->e.overflow = true;
+            return;
+        }
+        switch (cold->kind) {
+        case COLD_MEMORY:
+            translate_cold_memory(t, cold);
+            break;
+        case COLD_EXECUTE:
+            emit_patch32(&t->e, cold->hole);
+            translate_execute(t, cold->insn);
+            emit_jmp(&t->e, cold->resume);
+            break;
+        default:
+            translate_cold_flow(t, cold);
+        }
+    }
+    t->shared = shared;
+}
+
+static void reset(struct translator *t, unsigned insns)
+{
+    t->count = insns;
+    t->at = t->map_count = t->exit_count = t->cold_count = t->landing_count = 0;
+    t->exit_fixup_count = 0;
+    t->ended = false;
+    t->shared.valid = false;
+    t->e.p = t->bt->code_next + t->bt->code_write_offset;
+    t->e.end = t->e.p + BLOCK_CODE_BYTES;
+    t->e.overflow = false;
+    t->block->code = t->bt->code_next;
+}
+
+/* Emits the first `insns` decoded instructions; false if a limit was hit. */
+static bool emit_block(struct translator *t, unsigned insns)
+{
+    reset(t, insns);
+    if (t->block->gpa2 != BT_NO_PAGE)
+        emit_crossing_check(t);
+    for (t->at = 0; t->at < t->count && !t->ended && !t->e.overflow; t->at++)
+        emit_insn(t, &t->insns[t->at]);
+    if (!t->ended && !t->e.overflow)
+        translate_exit(t, next_rip(t, &t->insns[t->count - 1]), t->mode, false);
+    t->at = t->count - 1;
+    emit_cold(t);
+    return !t->e.overflow;
+}
+
+/* Copies the finished block into the arena. Returns NULL when that is full. */
+static struct bt_block *finish(struct translator *t)
+{
+    struct bt *bt = t->bt;
+    size_t maps = t->map_count * sizeof(struct bt_map), exits = t->exit_count * sizeof(struct bt_exit);
+    size_t landings = t->landing_count * sizeof(uint8_t *);
+    struct bt_block *block = t->crossing;
+    uint8_t *tables = bt_arena_alloc(bt, exits + landings + maps);
+    if (!tables)
+        return NULL;
+    uint8_t *code = t->block->code;
+    *block = *t->block;
+    block->code = code;
+    block->code_bytes = t->e.p + t->e.exec - code;
+    block->exits = (struct bt_exit *)tables;
+    block->landings = (uint8_t **)(tables + exits);
+    block->map = (struct bt_map *)(tables + exits + landings);
+    memcpy(block->exits, t->exits, exits);
+    memcpy(block->landings, t->landings, landings);
+    memcpy(block->map, t->map, maps);
+    block->exit_count = t->exit_count;
+    block->landing_count = t->landing_count;
+    block->map_count = t->map_count;
+    for (unsigned i = 0; i < block->exit_count; i++)
+        block->exits[i].owner = block;
+    for (unsigned i = 0; i < t->exit_fixup_count; i++) {
+        struct bt_exit *exit = &block->exits[t->exit_fixups[i].exit];
+        memcpy(t->exit_fixups[i].imm, &exit, sizeof(exit));
+    }
+    bt->code_next += (block->code_bytes + 63) & ~63u;
+    return block;
+}
+
+struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base, uint64_t gpa,
+                              uint32_t mode)
+{
+    struct bt *bt = v->bt;
+    struct translator *t = v->translator;
+    struct bt_block scratch = { .rip = rip, .cs_base = cs_base, .gpa = gpa, .gpa2 = BT_NO_PAGE,
+                                .mode = mode };
+    t->bt = bt;
+    t->v = v;
+    t->block = &scratch;
+    t->mode = mode;
+    t->mmu = (mode & MODE_MMU) >> MODE_MMU_SHIFT;
+    t->code64 = mode & MODE_CODE64;
+    t->flat = mode & MODE_FLAT;
+    t->count = 0;
+    t->e.exec = -bt->code_write_offset;
+
+    bool again = false;
+    uint64_t invalidations = atomic_load(&bt->invalidations);
+    /* From here on, a write to these pages is seen: before the bytes are read. */
+    bt_page_has_code(v, gpa);
+    decode(t, rip);
+    if (scratch.gpa2 != BT_NO_PAGE) {
+        bt_page_has_code(v, scratch.gpa2);
+        bt_fetch_bytes(bt, scratch.gpa2, t->bytes + 4096 - (gpa & 4095), 16);
+    }
+
+    pthread_mutex_lock(&bt->lock);
+    struct bt_block *block = NULL;
+    if (bt->code_next + BLOCK_CODE_BYTES <= bt->code_exec + bt->code_size &&
+        (t->crossing = bt_arena_alloc(bt, sizeof(*block)))) {
+        unsigned insns = t->count;
+        while (!emit_block(t, insns) && insns > 1)
+            insns = insns > 4 ? insns / 2 : insns - 1;
+        const struct insn *last = &t->insns[t->count - 1];
+        scratch.guest_bytes = last->guest + last->info.length;
+        if (!t->e.overflow)
+            block = finish(t);
+        if (block && bt->invalidations == invalidations)
+            bt_block_publish(bt, block);
+        else if (block)
+            again = true; /* somebody wrote to code meanwhile, perhaps to this */
+    }
+    pthread_mutex_unlock(&bt->lock);
+    if (again)
+        return bt_translate(v, rip, cs_base, gpa, mode);
+    if (block && (log_enabled(LOG_IN_ASM) || log_enabled(LOG_OUT_ASM)))
+        bt_log_block(t, block);
+    return block;
+}
