@@ -132,7 +132,8 @@ struct x86_engine_ops {
     /* Paging changed. `keep_global`: entries of global pages may stay (CR3 load). */
     void (*flush_all)(struct x86_cpu *cpu, bool keep_global);
     void (*flush_page)(struct x86_cpu *cpu, uint64_t addr);
-    /* CR0, CR4, EFER, XCR0, CPL, code size, debug registers or segment bases may have changed. */
+    /* CR0, CR4, EFER, XCR0, CPL, code size, RFLAGS.AC, debug registers or segments may have changed.
+     * Not called for the bases of FS and GS in 64-bit code: they are to be read as code runs. */
     void (*mode_changed)(struct x86_cpu *cpu);
     /* Physical memory as the guest sees it, with devices. */
     uint64_t (*phys_read)(struct x86_cpu *cpu, uint64_t gpa, unsigned size);
@@ -211,6 +212,7 @@ struct x86_cpu {
     void *engine; /* the engine's own per-vCPU data */
 
     uint8_t xsave[X86_XSAVE_BYTES] __attribute__((aligned(64))); /* standard (not compacted) format */
+    uint8_t xsave_scratch[X86_XSAVE_BYTES] __attribute__((aligned(64))); /* xsave.c, while it works */
 };
 
 static inline bool x86_long_mode(const struct x86_cpu *cpu) /* LMA: 64-bit or compatibility */

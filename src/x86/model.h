@@ -50,7 +50,7 @@ struct x86_model {
     unsigned tsc_khz;       /* 0 unknown */
     bool hypervisor;        /* leaves 0x40000000… and the hypervisor bit */
     enum x86_model_engine engine;
-    uint32_t cache[4][4]; /* leaf 4 descriptors, topology bits left out; EAX 0 ends */
+    uint32_t cache[4][4]; /* leaf 4 descriptors, topology bits zero; EAX 0 ends */
     struct { uint32_t size, offset, flags; } xstate[32]; /* leaf 0xd, sub-leaves 2… */
 };
 
