@@ -18,7 +18,8 @@ static const struct chardev_driver *driver_find(const char *name, GError **error
         if (!strcmp(names[i], name))
             return drivers[i];
     }
-    fail(error, "chardev '%s' is unknown%s", name, hint_nearest(name, names));
+    const char *hint = hint_nearest(name, names);
+    fail(error, "chardev '%s' is unknown%s", name, *hint ? hint : "; -chardev help lists them");
     return NULL;
 }
 
@@ -107,7 +108,9 @@ static struct chardev *open_short(const char *id, const char *text, bool mux, GE
         return open_socket(id, "unix", text + strlen("unix:"), mux, error);
     if (g_str_has_prefix(text, "tcp:"))
         return open_socket(id, "tcp", text + strlen("tcp:"), mux, error);
-    fail(error, "'%s' is no character device%s", text, hint_nearest(text, forms));
+    const char *hint = hint_nearest(text, forms);
+    fail(error, "'%s' is no character device%s", text,
+         *hint ? hint : "; there are stdio, mon:stdio, null, none, pty, file:, unix:, tcp:, chardev:");
     return NULL;
 }
 

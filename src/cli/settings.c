@@ -29,7 +29,7 @@ bool settings_memory(struct vm_config *config, const char *text, GError **error)
     if (bytes < VM_MEMORY_MIN)
         return fail(error, "a machine needs at least 1M of memory");
     if (bytes > VM_MEMORY_MAX)
-        return fail(error, "a machine takes at most %lluG of memory", VM_MEMORY_MAX >> 30);
+        return fail(error, "a machine takes at most %lluT of memory", VM_MEMORY_MAX >> 40);
     if (most != bytes)
         return fail(error, "maxmem=%s: memory cannot be added later, so it is the size or left out",
                     maxmem);
@@ -148,6 +148,12 @@ void settings_print_engines(void)
         printf("%s\n", engine_names[i].name);
 }
 
+/* What to say where no name is near. */
+static const char *hint_or(const char *hint, const char *otherwise)
+{
+    return *hint ? hint : otherwise;
+}
+
 static bool engine_add(struct vm_config *config, const char *name, GError **error)
 {
     const char *names[G_N_ELEMENTS(engine_names) + 1] = {0};
@@ -160,12 +166,21 @@ static bool engine_add(struct vm_config *config, const char *name, GError **erro
             ops = engine_names[i].ops;
     }
     if (!ops)
-        return fail(error, "accelerator '%s' is unknown%s", name, hint_nearest(name, names));
+        return fail(error, "accelerator '%s' is unknown%s", name,
+                    hint_or(hint_nearest(name, names), "; there are kvm, bt and tcg"));
     while (config->engines[count] && config->engines[count] != ops)
         count++;
     /* There are fewer engines than places, and none is added twice. */
     static_assert(G_N_ELEMENTS(engine_names) <= VM_ENGINES_MAX, "the list has its end");
     config->engines[count] = ops;
+    return true;
+}
+
+static bool take_irqchip(struct vm_config *config, const char *value, GError **error)
+{
+    if (strcmp(value, "on") && strcmp(value, "off"))
+        return fail(error, "kernel-irqchip=%s is not possible; on and off are", value);
+    config->own_irqchip = !strcmp(value, "off");
     return true;
 }
 
@@ -184,8 +199,8 @@ bool settings_engine(struct vm_config *config, const char *text, GError **error)
         return fail(error, "the accelerator's name is missing, such as 'kvm' or 'bt'");
     if (thread && strcmp(thread, "multi"))
         return fail(error, "thread=%s: each CPU has a thread of its own (thread=multi)", thread);
-    if (irqchip && strcmp(irqchip, "on"))
-        return fail(error, "kernel-irqchip=%s is not supported; on is", irqchip);
+    if (irqchip && !take_irqchip(config, irqchip, error))
+        return false;
     return keyval_take_unsigned(options, "tb-size", 1 << 20, &megabytes, error) &&
            keyval_finish(options, names, error) && engine_add(config, name, error);
 }
@@ -204,8 +219,7 @@ void settings_print_machines(void)
 {
     printf("Supported machines are:\n");
     for (const struct machine_type *type = machine_types; type->name; type++)
-        printf("%-20s %s%s\n", type->name, type->description,
-               type == machine_types ? " (default)" : "");
+        printf("%-20s %s\n", type->name, type->description);
 }
 
 /* Options of -machine that have one right value here, or any of several that mean the same. */
@@ -230,7 +244,6 @@ static const struct fixed_option fixed_options[] = {
     {"pic", "on|auto", "the board has two 8259s"},
     {"rtc", "on|auto", "the board has an RTC"},
     {"isa-serial", "on", "serial ports are chosen with -serial"},
-    {"kernel-irqchip", "on", "interrupt controllers are in the kernel where it offers them"},
     /* Hints: no value of these changes what the guest sees. */
     {"graphics", "on|off", "it is on or off"},
     {"dump-guest-core", "on|off", "it is on or off"},
@@ -275,7 +288,7 @@ static void take_string(struct keyval *options, const char *name, char **string)
 static bool finish_machine(const struct keyval *options, GError **error)
 {
     static const char *const own_names[] = {"type",   "accel",  "acpi",    "kernel",
-                                            "initrd", "append", "firmware"};
+                                            "initrd", "append", "firmware", "kernel-irqchip"};
     const char *names[G_N_ELEMENTS(own_names) + G_N_ELEMENTS(fixed_options) + 1] = {0};
 
     memcpy(names, own_names, sizeof(own_names));
@@ -293,6 +306,7 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
         return false;
     const char *type_name = keyval_take(options, "type"), *accel = keyval_take(options, "accel");
     const char *acpi = keyval_take(options, "acpi");
+    const char *irqchip = keyval_take(options, "kernel-irqchip");
     *engines_given = accel;
     if (type_name) {
         const struct machine_type *type = machine_type_find(type_name, error);
@@ -301,6 +315,8 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
         config->machine = type->name;
     }
     if (acpi && strcmp(acpi, "auto") && !parse_bool("acpi", acpi, &config->acpi, error))
+        return false;
+    if (irqchip && !take_irqchip(config, irqchip, error))
         return false;
     take_string(options, "kernel", &config->kernel);
     take_string(options, "initrd", &config->initrd);

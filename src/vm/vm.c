@@ -71,18 +71,14 @@ static bool engine_choose(struct vm *vm, GString *refusals, GError **error)
     return fail(error, "no engine can run this machine (%s)", refusals->str);
 }
 
-static bool engine_init(struct vm *vm, GError **error)
+/* The one line that says which engine it is, where there was a choice. */
+static void engine_report(const struct vm *vm, const GString *refusals)
 {
-    g_autoptr(GString) refusals = g_string_new(NULL);
-
-    if (!engine_choose(vm, refusals, error))
-        return false;
     if (refusals->len)
         report_error("engine %s runs this machine (%s)", vm->engine->name, refusals->str);
     else if (vm->config->engines[1])
         report_error("engine %s runs this machine (the first choice, and it works here)",
                      vm->engine->name);
-    return true;
 }
 
 /* One -device: "driver,property=value,…,id=name". */
@@ -124,17 +120,22 @@ static bool devices_add(struct vm *vm, GError **error)
 
 static bool vm_build(struct vm *vm, GError **error)
 {
+    g_autoptr(GString) refusals = g_string_new(NULL);
+
     vm->memory = address_space_new("memory", 1ull << 52);
     vm->io = address_space_new("io", 1ull << 16);
     if (!guest_ram_init(&vm->ram, vm->config->memory_bytes, RAM_BELOW_4G_LIMIT, error))
         return false;
     guest_ram_map(&vm->ram, vm->memory);
-    if (!engine_init(vm, error))
+    if (!engine_choose(vm, refusals, error))
         return false;
     vm->vcpus = g_new0(struct vcpu *, vm->config->cpus);
     for (unsigned i = 0; i < vm->config->cpus; i++)
         vm->vcpus[i] = vcpu_new(vm, i);
-    return timers_start(error) && machine_create(vm, error) && devices_add(vm, error);
+    if (!timers_start(error) || !machine_create(vm, error) || !devices_add(vm, error))
+        return false;
+    engine_report(vm, refusals);
+    return true;
 }
 
 struct vm *vm_create(struct vm_config *config, GError **error)
@@ -259,7 +260,9 @@ static gboolean sample_user_mode(gpointer opaque)
         if (x86_protected(cpu) && !cpu->wait_for_sipi && dpl == 3)
             timing_mark(TIMING_USER);
     }
-    vcpus_go(vm);
+    /* A vCPU that has met its end meanwhile waits for what is decided about that. */
+    if (!atomic_load(&vm->asked))
+        vcpus_go(vm);
     return G_SOURCE_CONTINUE;
 }
 

@@ -30,6 +30,7 @@ struct vm_config {
     struct chardev *serial[VM_SERIAL_PORTS]; /* COM1…; NULL: the port does not exist */
     GPtrArray *device_texts;     /* char *, one per -device, "driver,property=value,…" */
     bool acpi;                   /* -machine acpi= */
+    bool own_irqchip;            /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
     bool no_reboot, no_shutdown, start_paused;
     bool timing;
 };
