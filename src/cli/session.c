@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The order of a session:
  *
- *      daemonize (fork before any thread exists)
+ *      daemonize (fork before any thread exists), pidfile
  *      chardevs  (may wait for a peer, so signals still act as usual)
  *      signals   (blocked from here on, read by the main loop)
  *      machine   (vm_create: engine, memory, devices)
- *      monitor, pidfile, terminal, ready
- *      vm_start, main loop, and everything back in reverse */
+ *      monitor, terminal
+ *      vm_start, ready, main loop, and everything back in reverse */
 #include "cli/session.h"
 
 #include <errno.h>
@@ -233,8 +233,6 @@ static bool run_machine(struct session *session, struct vm *vm, struct chardev *
         if (!*monitor)
             return fail_prefix(error, "-monitor: ");
     }
-    if (session->pidfile && !pidfile_write(session->pidfile, error))
-        return false;
     if (session->notice)
         fprintf(stderr, "%s\n", session->notice);
     chardevs_activate();
@@ -253,6 +251,8 @@ static bool run(struct session *session, int *exit_code, GError **error)
     auto_close int ready_fd = -1;
 
     if (session->daemonize && (ready_fd = daemonize(error)) < 0)
+        return false;
+    if (session->pidfile && !pidfile_write(session->pidfile, error))
         return false;
     if (!chardevs_open(session, &monitor_chardev, error))
         return false;

@@ -47,7 +47,9 @@ struct keyval *keyval_parse(const char *text, const char *implied, GError **erro
     struct keyval *keyval = g_new0(struct keyval, 1);
     bool good = true;
 
-    if (g_str_has_suffix(text, ",") && !g_str_has_suffix(text, ",,"))
+    if (!*text && implied)
+        good = fail(error, "the %s is missing", implied);
+    else if (g_str_has_suffix(text, ",") && !g_str_has_suffix(text, ",,"))
         good = fail(error, "nothing follows the last comma of '%s'", text);
     while (good && *text) {
         struct keyval_item item = {0};

@@ -49,10 +49,11 @@ void vm_config_free(struct vm_config *config)
 
 /* --- making a machine --- */
 
-/* The first engine that works here. Why the ones before it do not is collected in `refusals`. */
-static bool engine_choose(struct vm *vm, GString *refusals, GError **error)
+/* The first engine that works here. Why the ones before it do not is collected in engine_refusals. */
+static bool engine_choose(struct vm *vm, GError **error)
 {
     const struct engine_ops *const *engines = vm->config->engines;
+    GString *refusals = vm->engine_refusals;
 
     for (; *engines; engines++) {
         g_autoptr(GError) reason = NULL;
@@ -62,6 +63,7 @@ static bool engine_choose(struct vm *vm, GString *refusals, GError **error)
         if (!engines[1] && !refusals->len) {
             g_propagate_prefixed_error(error, g_steal_pointer(&reason), "-accel %s: ",
                                        vm->engine->name);
+            vm->engine = NULL;
             return false;
         }
         g_string_append_printf(refusals, "%s%s: %s", refusals->len ? "; " : "", vm->engine->name,
@@ -72,70 +74,85 @@ static bool engine_choose(struct vm *vm, GString *refusals, GError **error)
 }
 
 /* The one line that says which engine it is, where there was a choice. */
-static void engine_report(const struct vm *vm, const GString *refusals)
+static void engine_report(const struct vm *vm)
 {
-    if (refusals->len)
-        report_error("engine %s runs this machine (%s)", vm->engine->name, refusals->str);
+    if (vm->engine_refusals->len)
+        report_error("engine %s runs this machine (%s)", vm->engine->name,
+                     vm->engine_refusals->str);
     else if (vm->config->engines[1])
         report_error("engine %s runs this machine (the first choice, and it works here)",
                      vm->engine->name);
 }
 
-/* One -device: "driver,property=value,…,id=name". */
-static bool device_add(struct vm *vm, const char *text, GError **error)
+/* One -device: "driver,property=value,…,id=name". NULL and an error if anything of it is wrong. */
+static struct device *device_parse(struct vm *vm, const char *text, GError **error)
 {
     auto_keyval *options = keyval_parse(text, "driver", error);
     if (!options)
-        return false;
+        return NULL;
     const char *driver = keyval_take(options, "driver");
     const char *id = keyval_take(options, "id");
-    if (!driver)
-        return fail(error, "the device's name is missing");
+    if (!driver) {
+        fail(error, "the driver is missing");
+        return NULL;
+    }
     struct device *dev = device_new(vm, driver, id, error);
-    if (!dev)
-        return false;
-    for (size_t i = 0; i < options->count; i++) {
+    for (size_t i = 0; dev && i < options->count; i++) {
         const struct keyval_item *item = &options->items[i];
         if (!item->taken && !device_set(dev, item->name, item->value, error)) {
             device_free(dev);
-            return false;
+            dev = NULL;
         }
     }
-    if (device_realize(dev, error))
-        return true;
-    device_free(dev);
-    return false;
+    return dev;
 }
 
-static bool devices_add(struct vm *vm, GError **error)
+static void device_destroy(void *dev)
+{
+    device_free(dev);
+}
+
+/* The devices of -device, not yet realized; NULL and an error if one is wrong. */
+static GPtrArray *devices_parse(struct vm *vm, GError **error)
 {
     const GPtrArray *texts = vm->config->device_texts;
+    g_autoptr(GPtrArray) devices = g_ptr_array_new_with_free_func(device_destroy);
 
     for (guint i = 0; i < texts->len; i++) {
-        if (!device_add(vm, texts->pdata[i], error))
-            return fail_prefix(error, "-device %s: ", (const char *)texts->pdata[i]);
+        struct device *dev = device_parse(vm, texts->pdata[i], error);
+        if (!dev) {
+            fail_prefix(error, "-device %s: ", (const char *)texts->pdata[i]);
+            return NULL;
+        }
+        g_ptr_array_add(devices, dev);
+    }
+    return g_steal_pointer(&devices);
+}
+
+static bool devices_realize(struct vm *vm, GPtrArray *devices, GError **error)
+{
+    for (guint i = 0; devices->len; i++) {
+        if (!device_realize(devices->pdata[0], error))
+            return fail_prefix(error, "-device %s: ", (const char *)vm->config->device_texts->pdata[i]);
+        g_ptr_array_steal_index(devices, 0); /* it is one of vm->devices now */
     }
     return true;
 }
 
 static bool vm_build(struct vm *vm, GError **error)
 {
-    g_autoptr(GString) refusals = g_string_new(NULL);
-
     vm->memory = address_space_new("memory", 1ull << 52);
     vm->io = address_space_new("io", 1ull << 16);
-    if (!guest_ram_init(&vm->ram, vm->config->memory_bytes, RAM_BELOW_4G_LIMIT, error))
+    g_autoptr(GPtrArray) devices = devices_parse(vm, error);
+    if (!devices || !guest_ram_init(&vm->ram, vm->config->memory_bytes, RAM_BELOW_4G_LIMIT, error))
         return false;
     guest_ram_map(&vm->ram, vm->memory);
-    if (!engine_choose(vm, refusals, error))
+    if (!engine_choose(vm, error))
         return false;
     vm->vcpus = g_new0(struct vcpu *, vm->config->cpus);
     for (unsigned i = 0; i < vm->config->cpus; i++)
         vm->vcpus[i] = vcpu_new(vm, i);
-    if (!timers_start(error) || !machine_create(vm, error) || !devices_add(vm, error))
-        return false;
-    engine_report(vm, refusals);
-    return true;
+    return timers_start(error) && machine_create(vm, error) && devices_realize(vm, devices, error);
 }
 
 struct vm *vm_create(struct vm_config *config, GError **error)
@@ -144,6 +161,7 @@ struct vm *vm_create(struct vm_config *config, GError **error)
     vm->config = config;
     vm->ram.fd = -1;
     vm->devices = g_ptr_array_new();
+    vm->engine_refusals = g_string_new(NULL);
     vm->loop = g_main_loop_new(NULL, FALSE);
     if (!vm_build(vm, error)) {
         vm_free(vm);
@@ -176,6 +194,7 @@ void vm_free(struct vm *vm)
     address_space_free(vm->memory);
     address_space_free(vm->io);
     g_free(vm->gsi);
+    g_string_free(vm->engine_refusals, TRUE);
     g_main_loop_unref(vm->loop);
     vm_config_free(vm->config);
     g_free(vm);
@@ -278,6 +297,7 @@ bool vm_start(struct vm *vm, GError **error)
     }
     if (!machine_reset(vm, error))
         return false;
+    engine_report(vm);
     timing_mark(TIMING_LOADED);
     if (vm->config->timing)
         g_timeout_add(1, sample_user_mode, vm);

@@ -43,6 +43,7 @@ enum run_state { RUN_STATE_PRELAUNCH, RUN_STATE_RUNNING, RUN_STATE_PAUSED, RUN_S
 struct vm {
     struct vm_config *config;
     const struct engine_ops *engine;
+    GString *engine_refusals; /* why engines that come first in the configuration do not run it */
     struct engine_vm *engine_vm;
     struct address_space *memory; /* guest physical, 52 bits */
     struct address_space *io;     /* 64 Ki ports */
@@ -60,10 +61,11 @@ struct vm {
     atomic_int asked_exit_code;
 };
 
-/* Takes `config` over, in failure too. Chooses the first engine of config->engines that works here and,
- * where there was a choice, says on standard error which one it is and why. */
+/* Takes `config` over, in failure too. Chooses the first engine of config->engines that works here. */
 struct vm *vm_create(struct vm_config *config, GError **error);
-bool vm_start(struct vm *vm, GError **error); /* creates vCPU threads; runs unless start_paused */
+/* Creates vCPU threads, loads what is booted, and runs unless start_paused. Where there was a choice of
+ * engines, one line on standard error says which one it is and why. */
+bool vm_start(struct vm *vm, GError **error);
 void vm_run_loop(struct vm *vm); /* returns when the process shall end, with vm->exit_code */
 void vm_pause(struct vm *vm);    /* [main] returns when all vCPUs have stopped */
 void vm_resume(struct vm *vm);   /* [main] */
