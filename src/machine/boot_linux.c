@@ -15,8 +15,9 @@
 enum linux_header {
     HDR_START = 0x1f1,
     HDR_SETUP_SECTORS = 0x1f1,
-    HDR_JUMP = 0x200,  /* its second byte gives the end of the header */
-    HDR_MAGIC = 0x202, /* "HdrS" */
+    HDR_CODE_PARAGRAPHS = 0x1f4, /* size of the protected-mode part, in units of 16 bytes */
+    HDR_JUMP = 0x200,            /* its second byte gives the end of the header */
+    HDR_MAGIC = 0x202,           /* "HdrS" */
     HDR_VERSION = 0x206,
     HDR_LOADER_TYPE = 0x210,
     HDR_LOAD_FLAGS = 0x211,
@@ -142,6 +143,13 @@ static bool image_parse(const struct boot *boot, struct linux_image *image, GErr
                     "starts at %" PRIu64,
                     path, boot->kernel.size, image->code_offset);
     image->code_size = boot->kernel.size - image->code_offset;
+    /* Counted up to whole 16 bytes; what follows in the file, a signature, is not code. */
+    uint64_t code_end = image->code_offset + (uint64_t)get32(head + HDR_CODE_PARAGRAPHS) * 16;
+    if (boot->kernel.size + 15 < code_end)
+        return fail(error,
+                    "-kernel: '%s' is truncated: it has %" PRIu64 " bytes, and its code ends at "
+                    "%" PRIu64,
+                    path, boot->kernel.size, code_end);
     if (image->version >= VERSION_XLOAD_FLAGS)
         image->xload_flags = get16(head + HDR_XLOAD_FLAGS);
     return true;

@@ -173,6 +173,7 @@ static void test_bad_bzimages(void)
         { "a zImage", 0x211, 1, 0, 0, "zImage" },
         { "a short header", 0x201, 1, 0x10, 0, "header of only" },
         { "a file that ends in its setup", 0x1f1, 1, 64, 0, "truncated" },
+        { "a file that ends in its code", 0x1f4, 4, 0x10000, 0, "its code ends at" },
         { "a file that ends in its header", 0, 1, 0, 0x240, "header" },
         { "more memory than there is", 0x260, 4, 0x7fffffff, 0, "MiB of memory to start" },
         { "a preferred address near the end", 0x25c, 4, 0xffffffff, 0, "MiB of memory to start" },
