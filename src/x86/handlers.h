@@ -56,9 +56,47 @@
     X(PUSHA, pusha) X(PUSHAD, pusha) X(POPA, popa) X(POPAD, popa) \
     X(ENTER, enter) X(LEAVE, leave)
 
+/* arith.c, interpret.c: ordinary integer instructions */
+#define X86_HANDLERS_ARITHMETIC(X) \
+    X(ADD, binary) X(ADC, binary) X(SUB, binary) X(SBB, binary) X(AND, binary) X(OR, binary) \
+    X(XOR, binary) X(CMP, compare) X(TEST, compare) \
+    X(INC, unary) X(DEC, unary) X(NEG, unary) X(NOT, unary) \
+    X(SHL, shift) X(SHR, shift) X(SAR, shift) X(ROL, shift) X(ROR, shift) X(RCL, shift) \
+    X(RCR, shift) X(SHLD, double_shift) X(SHRD, double_shift) \
+    X(XCHG, xchg) X(XADD, xadd) X(CMPXCHG, cmpxchg) X(CMPXCHG8B, cmpxchg8b) \
+    X(CMPXCHG16B, cmpxchg16b) \
+    X(BT, bit_test) X(BTS, bit_test) X(BTR, bit_test) X(BTC, bit_test) \
+    X(BSF, bit_scan) X(BSR, bit_scan) X(LZCNT, bit_scan) X(TZCNT, bit_scan) X(POPCNT, bit_scan) \
+    X(MUL, mul) X(IMUL, imul) X(DIV, div) X(IDIV, idiv) X(ADCX, add_chain) X(ADOX, add_chain) \
+    X(CRC32, crc32)
+
+#define X86_HANDLERS_INTEGER(X) \
+    X(MOV, mov) X(MOVZX, mov) X(MOVNTI, mov) X(MOVSX, mov_signed) X(MOVSXD, mov_signed) \
+    X(LEA, lea) X(MOVBE, movbe) X(BSWAP, bswap) \
+    X(CBW, widen_a) X(CWDE, widen_a) X(CDQE, widen_a) X(CWD, widen_d) X(CDQ, widen_d) \
+    X(CQO, widen_d) X(PUSH, push) X(POP, pop) \
+    X(SETO, setcc) X(SETNO, setcc) X(SETB, setcc) X(SETNB, setcc) X(SETZ, setcc) \
+    X(SETNZ, setcc) X(SETBE, setcc) X(SETNBE, setcc) X(SETS, setcc) X(SETNS, setcc) \
+    X(SETP, setcc) X(SETNP, setcc) X(SETL, setcc) X(SETNL, setcc) X(SETLE, setcc) \
+    X(SETNLE, setcc) \
+    X(CMOVO, cmovcc) X(CMOVNO, cmovcc) X(CMOVB, cmovcc) X(CMOVNB, cmovcc) X(CMOVZ, cmovcc) \
+    X(CMOVNZ, cmovcc) X(CMOVBE, cmovcc) X(CMOVNBE, cmovcc) X(CMOVS, cmovcc) X(CMOVNS, cmovcc) \
+    X(CMOVP, cmovcc) X(CMOVNP, cmovcc) X(CMOVL, cmovcc) X(CMOVNL, cmovcc) X(CMOVLE, cmovcc) \
+    X(CMOVNLE, cmovcc) \
+    X(JO, jcc) X(JNO, jcc) X(JB, jcc) X(JNB, jcc) X(JZ, jcc) X(JNZ, jcc) X(JBE, jcc) \
+    X(JNBE, jcc) X(JS, jcc) X(JNS, jcc) X(JP, jcc) X(JNP, jcc) X(JL, jcc) X(JNL, jcc) \
+    X(JLE, jcc) X(JNLE, jcc) X(JCXZ, jcxz) X(JECXZ, jcxz) X(JRCXZ, jcxz) \
+    X(LOOP, loop) X(LOOPE, loop) X(LOOPNE, loop) \
+    X(CLC, flag) X(STC, flag) X(CMC, flag) X(CLD, flag) X(STD, flag) X(LAHF, lahf) \
+    X(SAHF, sahf) X(NOP, nop) X(PAUSE, nop) X(PREFETCH, nop) X(PREFETCHW, nop) \
+    X(PREFETCHNTA, nop) X(PREFETCHT0, nop) X(PREFETCHT1, nop) X(PREFETCHT2, nop) \
+    X(CLFLUSH, nop) X(CLFLUSHOPT, nop) X(CLWB, nop) \
+    X(LFENCE, fence) X(SFENCE, fence) X(MFENCE, fence)
+
 #define X86_HANDLERS(X) \
     X86_HANDLERS_SEGMENT(X) X86_HANDLERS_CONTROL(X) X86_HANDLERS_SYSCALL(X) \
-    X86_HANDLERS_XSAVE(X) X86_HANDLERS_STRING(X) X86_HANDLERS_LEGACY(X)
+    X86_HANDLERS_XSAVE(X) X86_HANDLERS_STRING(X) X86_HANDLERS_LEGACY(X) \
+    X86_HANDLERS_ARITHMETIC(X) X86_HANDLERS_INTEGER(X)
 
 #define X(mnemonic, name) \
     enum x86_next x86_do_##name(struct x86_cpu *cpu, const struct x86_insn *insn);

@@ -319,7 +319,7 @@ bool x86_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value)
     case MSR_MTRRCAP: case MSR_FEATURE_CONTROL: case MSR_MCG_CAP: case MSR_ARCH_CAPABILITIES:
         return false;
     case MSR_PRED_CMD:
-        return (value & ~1ull) == 0 &&
+        return (value & ~0x81ull) == 0 && /* IBPB, SBPB */
                (x86_has(cpu, HAS_SPEC_CTRL) || x86_has(cpu, FEATURE_EXT8_EBX, 12));
     case MSR_FLUSH_CMD:
         return (value & ~1ull) == 0 && x86_has(cpu, FEATURE_7_EDX, 28);

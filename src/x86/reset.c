@@ -43,7 +43,8 @@ static void reset_msrs(struct x86_cpu *cpu)
     cpu->tsc_aux = cpu->tsc_adjust = 0;
     cpu->misc_enable = RESET_MISC_ENABLE;
     cpu->apic_base = APIC_BASE_DEFAULT | APIC_BASE_ENABLED | (cpu->index ? 0 : APIC_BASE_BSP);
-    cpu->spec_ctrl = cpu->hwcr = 0;
+    cpu->spec_ctrl = 0;
+    cpu->hwcr = 1ull << 24; /* TscFreqSel: the TSC counts at P0 frequency */
     cpu->mtrr_def_type = 0;
     for (unsigned n = 0; n < G_N_ELEMENTS(cpu->mtrr_fixed); n++)
         cpu->mtrr_fixed[n] = 0;
