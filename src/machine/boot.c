@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 
 /* --- files ---------------------------------------------------------------------------------- */
@@ -72,6 +73,25 @@ void *boot_ram(const struct boot *boot, uint64_t gpa, uint64_t size)
     return NULL;
 }
 
+/* Copies inside the host's kernel, from the file's pages to those of guest RAM: no fault per page,
+ * and none is cleared before it is overwritten, which makes this nearly twice as fast as reading.
+ * Returns how much was copied; the rest has to be read, and where that fails, it says why. */
+static uint64_t ram_copy_from_file(const struct guest_ram *ram, const struct boot_file *file,
+                                   uint64_t offset, const uint8_t *host, uint64_t size)
+{
+    uint64_t done = 0;
+    off_t from = offset;
+    if (lseek(ram->fd, host - ram->host, SEEK_SET) < 0)
+        return 0;
+    while (done < size) {
+        ssize_t n = sendfile(ram->fd, file->fd, &from, size - done);
+        if (n <= 0)
+            break;
+        done += n;
+    }
+    return done;
+}
+
 bool boot_ram_load(const struct boot *boot, const struct boot_file *file, uint64_t offset,
                    uint64_t gpa, uint64_t size, GError **error)
 {
@@ -80,13 +100,14 @@ bool boot_ram_load(const struct boot *boot, const struct boot_file *file, uint64
                     "%s: '%s' is truncated: it has %" PRIu64 " bytes, and its header asks for "
                     "%" PRIu64 " at %" PRIu64,
                     file->option, file->path, file->size, size, offset);
-    void *host = boot_ram(boot, gpa, size);
+    uint8_t *host = boot_ram(boot, gpa, size);
     if (!host)
         return fail(error,
                     "%s: '%s' needs memory from 0x%" PRIx64 " to 0x%" PRIx64
                     ", which a machine with %" PRIu64 " MiB does not have there",
                     file->option, file->path, gpa, gpa + size, boot->ram->size >> 20);
-    return boot_file_read(file, offset, host, size, error);
+    uint64_t done = ram_copy_from_file(boot->ram, file, offset, host, size);
+    return boot_file_read(file, offset + done, host + done, size - done, error);
 }
 
 bool boot_ram_clear(const struct boot *boot, uint64_t gpa, uint64_t size)

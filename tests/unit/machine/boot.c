@@ -84,6 +84,7 @@ static void bzimage_make(uint8_t *image)
 {
     memset(image, 0, IMAGE_BYTES);
     image[0x1f1] = CODE_OFFSET / 512 - 1;
+    put32(image + 0x1f4, (IMAGE_BYTES - CODE_OFFSET) / 16);
     image[0x201] = 0x6a;
     memcpy(image + 0x202, "HdrS", 4);
     put16(image + 0x206, 0x020f);
@@ -174,6 +175,7 @@ static void test_bad_bzimages(void)
         { "a short header", 0x201, 1, 0x10, 0, "header of only" },
         { "a file that ends in its setup", 0x1f1, 1, 64, 0, "truncated" },
         { "a file that ends in its code", 0x1f4, 4, 0x10000, 0, "its code ends at" },
+        { "a file that ends in its code", 0, 1, 0, 4096, "its code ends at 8192" },
         { "a file that ends in its header", 0, 1, 0, 0x240, "header" },
         { "more memory than there is", 0x260, 4, 0x7fffffff, 0, "MiB of memory to start" },
         { "a preferred address near the end", 0x25c, 4, 0xffffffff, 0, "MiB of memory to start" },
