@@ -26,12 +26,14 @@ def made(name, content=b"", size=None, mode=0o644):
     return path
 
 
-def elf(phoff=64, phnum=1, file_size=64, memory_size=64, address=0x100000, offset=120, tail=b""):
-    """An x86-64 ELF executable with one PT_LOAD segment."""
+def elf(phoff=64, phnum=2, file_size=64, memory_size=64, address=0x100000, entry=0x100000, note=4,
+        note_size=20):
+    """An x86-64 ELF executable with one PT_LOAD segment and the PVH note."""
     header = struct.pack("<4sBBBB8xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 2, 62, 1, address, phoff,
                          0, 0, 64, 56, phnum, 0, 0, 0)
-    segment = struct.pack("<IIQQQQQQ", 1, 5, offset, address, address, file_size, memory_size, 4096)
-    return header + segment + bytes(64) + tail
+    segments = struct.pack("<IIQQQQQQ", 1, 5, 200, address, address, file_size, memory_size, 4096)
+    segments += struct.pack("<IIQQQQQQ", note, 4, 176, 0, 0, note_size, note_size, 4)
+    return header + segments + struct.pack("<III4sI", 4, 4, 18, b"Xen", entry) + bytes(4) + bytes(64)
 
 
 def kernels():
@@ -42,11 +44,12 @@ def kernels():
     yield "600 bytes of a kernel", made("k2", image[:600])
     yield "the setup code of a kernel only", made("k3", image[:setup_size])
     yield "half of a kernel", made("k4", image[:len(image) // 2])
-    yield "a kernel that ends 1 byte early", made("k5", image[:len(image) // 16 * 16 - 1])
+    code_size = struct.unpack_from("<I", image, 0x1F4)[0] * 16
+    yield "a kernel whose end is missing", made("k5", image[:setup_size + code_size - 64])
     yield "noise", made("k6", noise)
     yield "an empty file", made("k7")
     yield "16 bytes of ELF header", made("k8", elf()[:16])
-    yield "an ELF program without PVH note", made("k9", elf())
+    yield "an ELF program without PVH note", made("k9", elf(note=5))
     yield "an ELF program whose headers are past its end", made("k10", elf(phoff=1 << 40))
     yield "an ELF program whose headers wrap around", made("k11", elf(phoff=(1 << 64) - 8))
     yield "an ELF program with 65535 headers", made("k12", elf(phnum=65535))
@@ -54,6 +57,7 @@ def kernels():
                                                                 memory_size=1 << 40))
     yield "an ELF program loaded past the memory", made("k14", elf(address=1 << 50))
     yield "an ELF program that wraps around memory", made("k15", elf(address=(1 << 64) - 32))
+    yield "an ELF program with a note of 16 EiB", made("k17", elf(note_size=(1 << 64) - 1))
     yield "a folder", FOLDER
     yield "a file that is not there", os.path.join(FOLDER, "missing")
     yield "an empty name", ""
@@ -154,8 +158,11 @@ def refused_permission():
 
 def main():
     base = ["-display", "none", "-serial", "null"]
+    bootable = ["-kernel", KERNEL, "-accel", "bt"] if os.path.exists(KERNEL) else []
     for options, words in OPTIONS:
-        refused(" ".join(options), [*base, *options], words)
+        late = options[0] in ("-device", "-pidfile")  # looked at when the machine is made
+        refused(" ".join(options), [*base, *(bootable if late else []), *options], words)
+    base += ["-accel", "bt"]
     for arguments, words in FRIENDLY:
         refused("yado " + " ".join(arguments), arguments, words, program=YADO)
     refused_permission()

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 
-from yadotest import PATIENCE, SYSTEM, done, guest_file, ok
+from yadotest import ENGINE, PATIENCE, SYSTEM, done, guest_file, ok
 
 FOLDER = tempfile.mkdtemp()
 SECONDS = 1.5
@@ -18,7 +18,7 @@ ROUNDS = 8
 
 
 def endure(name, options):
-    arguments = [SYSTEM, "-display", "none", "-serial", "null", "-no-reboot", "-m", "64M", *options]
+    arguments = [SYSTEM, "-accel", ENGINE, "-display", "none", "-serial", "null", "-no-reboot", "-m", "64M", *options]
     process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT)
     stopped = False

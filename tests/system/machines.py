@@ -5,7 +5,7 @@ prints what the guest sees, and must end by itself with a clean kernel log."""
 
 import re
 
-from yadotest import EXIT_LINE, Machine, attempt, dmesg_trouble, done, ok
+from yadotest import EXIT_LINE, Machine, attempt, dmesg_trouble, done, kvm_problem, ok, skip
 
 SCRIPT = """
 awk '/^MemTotal/ { print "memory-kib", $2 }' /proc/meminfo
@@ -30,6 +30,15 @@ BOOTS = [
     ("the full kernel", ["-m", "1G"], "vmlinuz-full", 1024, 1),
     ("the full kernel, 256 MiB", ["-m", "256M"], "vmlinuz-full", 256, 1),
     ("the full kernel, 8 GiB, two CPUs", ["-m", "8192M", "-smp", "2"], "vmlinuz-full", 8192, 2),
+]
+
+
+# On KVM too, where there is one.
+KVM_BOOTS = [
+    ("KVM", ["-accel", "kvm", "-m", "512M"], "vmlinuz", 512, 1),
+    ("KVM, 8 GiB, two CPUs", ["-accel", "kvm", "-m", "8G", "-smp", "2"], "vmlinuz", 8192, 2),
+    ("KVM, microvm", ["-accel", "kvm", "-m", "512M", "-M", "microvm"], "vmlinuz", 512, 1),
+    ("KVM, the full kernel", ["-accel", "kvm", "-m", "1G"], "vmlinuz-full", 1024, 1),
 ]
 
 
@@ -59,4 +68,9 @@ def boot(name, options, kernel, memory_mib, cpus):
 
 for row in BOOTS:
     attempt(row[0], boot, *row)
+for row in KVM_BOOTS:
+    if kvm_problem():
+        skip(row[0], kvm_problem())
+    else:
+        attempt(row[0], boot, *row)
 done()

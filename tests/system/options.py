@@ -8,8 +8,8 @@ import signal
 import tempfile
 import time
 
-from yadotest import (PATIENCE, Machine, Timeout, attempt, done, guest_file, ok, portio_initrd, run,
-                      skip)
+from yadotest import (PATIENCE, Machine, Timeout, attempt, done, guest_file, kvm_problem, ok,
+                      portio_initrd, run, skip)
 
 FOLDER = tempfile.mkdtemp()
 
@@ -49,14 +49,6 @@ def boot_with(options, name, script="echo hello", append="console=ttyS0 quiet", 
         return text
 
 
-def kvm_problem():
-    try:
-        os.close(os.open("/dev/kvm", os.O_RDWR))
-    except OSError as error:
-        return error.strerror
-    return None
-
-
 def engines():
     boot_with(["-accel", "bt"], "-accel bt")
     boot_with(["-accel", "tcg"], "-accel tcg is another name of it")
@@ -65,14 +57,15 @@ def engines():
     lines = [line for line in text.splitlines() if re.search(r"\b(kvm|bt)\b", line, re.IGNORECASE)]
     ok(len(lines) == 1, "one line says which engine runs and why", text[-1500:])
     boot_with(["-M", "pc,accel=kvm:bt"], "-M pc,accel=kvm:bt falls back in order")
-    problem = kvm_problem()
-    if problem:
+    if kvm_problem():
         for options in (["-accel", "kvm"], ["-enable-kvm"], ["-machine", "accel=kvm"]):
             status, _, err = run(["-display", "none", "-serial", "null", *options,
                                   "-kernel", guest_file("vmlinuz")])
             ok(status == 1 and len(err.splitlines()) == 1 and "/dev/kvm" in err,
                f"{' '.join(options)} does not fall back but says why", f"status {status}\n{err}")
     else:
+        boot_with(["-accel", "kvm"], "-accel kvm")
+        boot_with(["-enable-kvm", "-smp", "2"], "-enable-kvm with two CPUs")
         skip("-accel kvm where KVM cannot be used", "/dev/kvm can be opened here")
 
 

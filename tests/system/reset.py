@@ -5,7 +5,7 @@
 import signal
 import time
 
-from yadotest import SYSTEM, Machine, attempt, done, ok, portio_initrd
+from yadotest import ENGINE, SYSTEM, Machine, attempt, done, ok, portio_initrd
 
 # CMOS memory survives a reset, so the guest knows its second life by byte 0x60.
 TWO_LIVES = """
@@ -21,7 +21,7 @@ WAYS = [("k", "the keyboard controller"), ("t", "a triple fault"), ("p", "port 0
 
 def second_life(way, name):
     options = ["-m", "256M"] + (["-M", "microvm"] if "microvm" in name else [])
-    with Machine(options, script=TWO_LIVES, program=[SYSTEM, "-nographic"],
+    with Machine(options, script=TWO_LIVES, program=[SYSTEM, "-nographic", "-accel", ENGINE],
                  append=f"console=ttyS0 quiet reboot={way}", initrd=portio_initrd()) as machine:
         status = machine.wait()
         ok(status == 0 and "first life" in machine.text() and "second life" in machine.text(),

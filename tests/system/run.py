@@ -6,12 +6,13 @@ import subprocess
 import termios
 import time
 
-from yadotest import YADO, Machine, attempt, done, guest_file, ok
+from yadotest import ENGINE, YADO, Machine, attempt, done, guest_file, ok
 
 
 def interactive():
     program = [YADO, "run", "--kernel", guest_file("vmlinuz"), "--initrd", guest_file("initrd.gz"),
-               "--memory", "384M", "--cpus", "1", "--append", "quiet"]
+               "--memory", "384M", "--cpus", "1", "--append", "quiet",
+               "--accel", ENGINE]
     with Machine(program=program, kernel=None, rows=41, columns=123) as machine:
         before = termios.tcgetattr(machine.master)
         machine.wait_prompt()
@@ -36,7 +37,7 @@ def interactive():
 
 def power_off():
     program = [YADO, "run", "--kernel", guest_file("vmlinuz"), "--initrd", guest_file("initrd.gz"),
-               "--append", "quiet"]
+               "--append", "quiet", "--accel", ENGINE]
     with Machine(program=program, kernel=None) as machine:
         machine.wait_prompt()
         machine.send("poweroff\r")

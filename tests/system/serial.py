@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from yadotest import PATIENCE, SYSTEM, Machine, Timeout, attempt, done, guest_file, ok
+from yadotest import ENGINE, PATIENCE, SYSTEM, Machine, Timeout, attempt, done, guest_file, ok
 
 FOLDER = tempfile.mkdtemp()
 APPEND = "console=ttyS0 quiet"
@@ -22,7 +22,7 @@ ECHO = "echo ready; read -r line; echo got $line; exit 0"
 
 def start(options, script, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE):
     return subprocess.Popen(
-        [SYSTEM, "-display", "none", "-no-reboot", "-m", "256M", "-kernel", guest_file("vmlinuz"),
+        [SYSTEM, "-accel", ENGINE, "-display", "none", "-no-reboot", "-m", "256M", "-kernel", guest_file("vmlinuz"),
          "-initrd", guest_file("initrd.gz"), "-append",
          f"{APPEND} yado.exec={base64.b64encode(script.encode()).decode()}", *options],
         stdin=stdin, stdout=stdout, stderr=subprocess.STDOUT)

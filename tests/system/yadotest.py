@@ -27,6 +27,8 @@ SYSTEM = os.environ.get("YADO_SYSTEM", os.path.join(BUILD, "compat", "qemu-syste
 GUEST = os.environ.get("YADO_GUEST", os.path.join(BUILD, "guest"))
 PATIENCE = {"address": 4, "thread": 8}.get(os.environ.get("YADO_SANITIZER"), 1)
 PROMPT = re.compile(rb"yado:\S+# ")
+# The translator unless a test asks for something else: it works on every machine.
+ENGINE = os.environ.get("YADO_TEST_ENGINE", "bt")
 EXIT_LINE = re.compile(r"^yado-exit: (\d+)$", re.MULTILINE)
 # What the kernel says when something went wrong that must not.
 TROUBLE = re.compile(
@@ -121,6 +123,9 @@ class Machine:
     def __init__(self, options=(), script=None, append="console=ttyS0 quiet", kernel="vmlinuz",
                  initrd=None, program=None, timeout=60, rows=24, columns=80):
         command = list(program or [SYSTEM, "-nographic", "-no-reboot"])
+        if not program and not any("accel" in option or option == "-enable-kvm"
+                                   for option in options):
+            command += ["-accel", ENGINE]
         if script is not None:
             append += " yado.exec=" + base64.b64encode(script.encode()).decode()
         if kernel:
@@ -242,6 +247,15 @@ class Machine:
 
 def take_terminal():
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def kvm_problem():
+    """Why KVM cannot be used here, or None."""
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR))
+    except OSError as error:
+        return f"/dev/kvm: {error.strerror}"
+    return None
 
 
 def attempt(name, function, *arguments):
