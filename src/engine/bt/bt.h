@@ -250,7 +250,7 @@ struct bt_vcpu {
     uint64_t go_on;      /* zero: leave at the next poll */
     uint64_t jump_mask;  /* JUMP_MASK, or zero while a request is pending */
     uint64_t flags_mask; /* FLAGS_ARITHMETIC */
-    uint64_t not_if_mask, not_ac_mask, bit0_mask;
+    uint64_t not_if_mask, not_ac_mask, not_df_mask, bit0_mask, bit_index_mask[2]; /* 31, 63 */
     uint64_t irq_wanted; /* nonzero: an interrupt waits for IF */
     uint64_t return_base; /* host stack pointer with nothing but the sentinel on it */
     uint64_t host_sp;     /* C stack while translated code runs */

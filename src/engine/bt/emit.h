@@ -218,6 +218,18 @@ static inline void emit_shrx(struct emit *e, unsigned to, unsigned from, unsigne
     emit_8(e, 0xf7);
     emit_8(e, 0xc0 | (to & 7) << 3 | (from & 7));
 }
+static inline void emit_sarx(struct emit *e, unsigned to, unsigned from, unsigned count)
+{
+    emit_vex(e, to, 0, from, 2, 2, count);
+    emit_8(e, 0xf7);
+    emit_8(e, 0xc0 | (to & 7) << 3 | (from & 7));
+}
+static inline void emit_movsxd(struct emit *e, unsigned to, unsigned from)
+{
+    emit_rex(e, true, to, 0, from);
+    emit_8(e, 0x63);
+    emit_8(e, 0xc0 | (to & 7) << 3 | (from & 7));
+}
 /* to = bits of `from` selected by the mask in struct bt_vcpu, packed (pext) or back (pdep). */
 static inline void emit_pext_vcpu(struct emit *e, unsigned to, unsigned from, int32_t mask_offset)
 {

@@ -308,7 +308,10 @@ static bool bt_vcpu_init(struct vcpu *vcpu, GError **error)
     v->flags_mask = FLAGS_ARITHMETIC;
     v->not_if_mask = ~(uint64_t)FLAG_IF;
     v->not_ac_mask = ~(uint64_t)FLAG_AC;
+    v->not_df_mask = ~(uint64_t)FLAG_DF;
     v->bit0_mask = 1;
+    v->bit_index_mask[0] = 31;
+    v->bit_index_mask[1] = 63;
     v->translator = g_new0(struct translator, 1);
     v->return_stack = map_guarded(RETURN_STACK_BYTES, 4096);
     v->bounce_memory = map_guarded(BOUNCE_BYTES, 4096);

@@ -225,10 +225,11 @@ static void emit_vex_insn(struct translator *t, const struct insn *insn, const s
     const ZydisDecodedInstruction *info = &insn->info;
     const ZydisDecodedInstructionRaw *raw = &info->raw;
     bool xop = info->encoding == ZYDIS_INSTRUCTION_ENCODING_XOP;
-    unsigned r = xop ? raw->xop.R : raw->vex.R, b = xop ? raw->xop.B : raw->vex.B;
+    /* Zydis keeps the prefix's bits as they are encoded, inverted. */
+    unsigned r = xop ? !raw->xop.R : !raw->vex.R, b = xop ? !raw->xop.B : !raw->vex.B;
     unsigned map = xop ? raw->xop.m_mmmm : raw->vex.size == 2 ? 1 : raw->vex.m_mmmm;
     unsigned w = xop ? raw->xop.W : raw->vex.W, l = xop ? raw->xop.L : raw->vex.L;
-    unsigned pp = xop ? raw->xop.pp : raw->vex.pp, v = xop ? raw->xop.vvvv : raw->vex.vvvv;
+    unsigned pp = xop ? raw->xop.pp : raw->vex.pp, v = (xop ? ~raw->xop.vvvv : ~raw->vex.vvvv) & 15;
     unsigned reg = f->reg == KEEP ? (r << 3 | raw->modrm.reg) : f->reg;
     unsigned rm = m ? m->base : f->rm == KEEP ? (b << 3 | raw->modrm.rm) : f->rm;
     unsigned index = m && m->index != H_NONE ? m->index : 0;
@@ -515,6 +516,46 @@ static unsigned access_size(const struct insn *insn)
     return insn->mem->size / 8;
 }
 
+/* bt and its kin with a register operand address memory beyond their operand: the word that holds the
+ * bit is looked up, and the bit's number in the word taken. */
+static void bit_string_body(struct translator *t, const struct insn *insn, const struct place *m)
+{
+    struct emit *e = &t->e;
+    bool high, wide = insn->mem->size == 64;
+    unsigned index = use_reg(t, insn_gpr(insn->op[1].reg.value, &high), S0);
+    emit_pext_vcpu(e, S0, index, CPU_OFFSET(bit_index_mask[wide]));
+    if (insn->info.attributes & ZYDIS_ATTRIB_HAS_LOCK)
+        emit_8(e, 0xf0);
+    emit_rex(e, wide, S0, m->index, m->base);
+    emit_8(e, 0x0f);
+    emit_8(e, insn->info.opcode);
+    emit_modrm_mem(e, S0, m->base, m->index, 0, m->disp);
+}
+
+static void translate_bit_string(struct translator *t, const struct insn *insn)
+{
+    struct emit *e = &t->e;
+    bool high, wide = insn->mem->size == 64;
+    if (!t->code64 || insn->mem->size == 16 || insn->info.address_width != 64) {
+        translate_execute(t, insn);
+        return;
+    }
+    struct address address = translate_address(t, insn, insn->mem, wide ? 8 : 4, true);
+    unsigned index = use_reg(t, insn_gpr(insn->op[1].reg.value, &high), T1);
+    shared_end(t);
+    if (!wide) {
+        emit_movsxd(e, T1, index);
+        index = T1;
+    }
+    emit_mov_imm(e, S0, wide ? 6 : 5);
+    emit_sarx(e, T1, index, S0);
+    emit_lea(e, T0, address.reg, T1, wide ? 3 : 2, address.disp);
+    address = (struct address){ .reg = T0, .guest_base = X86_NO_REG, .stack = address.stack };
+    bool write = insn->info.mnemonic != ZYDIS_MNEMONIC_BT;
+    translate_access(t, insn, address, (wide ? 8 : 4) | ACCESS_READ | (write ? ACCESS_WRITE : 0),
+                     bit_string_body);
+}
+
 void translate_copy(struct translator *t, const struct insn *insn)
 {
     const ZydisDecodedInstruction *info = &insn->info;
@@ -525,11 +566,10 @@ void translate_copy(struct translator *t, const struct insn *insn)
         bool masked = is_masked(insn);
         bool moffs = info->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
                      info->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (info->opcode & 0xfc) == 0xa0;
-        bool bit_string = (info->mnemonic == ZYDIS_MNEMONIC_BT || info->mnemonic == ZYDIS_MNEMONIC_BTS ||
-                           info->mnemonic == ZYDIS_MNEMONIC_BTR || info->mnemonic == ZYDIS_MNEMONIC_BTC) &&
-                          insn->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER;
-        if (bit_string) { /* addresses memory beyond its operand */
-            translate_execute(t, insn);
+        if ((info->mnemonic == ZYDIS_MNEMONIC_BT || info->mnemonic == ZYDIS_MNEMONIC_BTS ||
+             info->mnemonic == ZYDIS_MNEMONIC_BTR || info->mnemonic == ZYDIS_MNEMONIC_BTC) &&
+            insn->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+            translate_bit_string(t, insn);
             return;
         }
         struct address address = translate_address(t, insn, insn->mem, size, write);

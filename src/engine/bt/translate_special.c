@@ -98,6 +98,19 @@ static void push_body(struct translator *t, const struct insn *insn, const struc
     move_rsp(t, t->code64 ? -8 : -4);
 }
 
+static void load_spill_body(struct translator *t, const struct insn *insn, const struct place *m)
+{
+    load_word(t, m, S0);
+    emit_store_vcpu(&t->e, CPU_OFFSET(spill[1]), S0);
+}
+
+static void push_spill_body(struct translator *t, const struct insn *insn, const struct place *m)
+{
+    emit_load_vcpu(&t->e, S0, CPU_OFFSET(spill[1]));
+    store_word(t, m, S0);
+    move_rsp(t, t->code64 ? -8 : -4);
+}
+
 static void pop_body(struct translator *t, const struct insn *insn, const struct place *m)
 {
     bool high;
@@ -399,6 +412,10 @@ bool translate_special(struct translator *t, const struct insn *insn)
             return false;
         translate_sti(t, insn);
         return true;
+    case ZYDIS_MNEMONIC_CLD: /* the host's own stays clear, as C wants it */
+    case ZYDIS_MNEMONIC_STD:
+        emit_flag(t, CPU_OFFSET(not_df_mask), FLAG_DF, insn->info.mnemonic == ZYDIS_MNEMONIC_STD);
+        return true;
     case ZYDIS_MNEMONIC_CLI:
         if (!kernel)
             return false;
@@ -421,6 +438,13 @@ bool translate_special(struct translator *t, const struct insn *insn)
         return false;
     if (is_push(insn)) {
         translate_stack_access(t, insn, -word, true, push_body);
+        return true;
+    }
+    if (insn->info.mnemonic == ZYDIS_MNEMONIC_PUSH && insn->mem) {
+        struct address address = translate_address(t, insn, insn->mem, word, false);
+        translate_access(t, insn, address, word | ACCESS_READ, load_spill_body);
+        translate_stack_access(t, insn, -word, true, push_spill_body);
+        shared_end(t);
         return true;
     }
     if (is_pop(insn)) {
