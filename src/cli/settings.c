@@ -269,6 +269,8 @@ static bool take_accel(struct vm_config *config, const char *list, GError **erro
 {
     g_auto(GStrv) names = g_strsplit(list, ":", -1);
 
+    if (!*names)
+        return fail(error, "accel= lacks the accelerator's name");
     for (char **name = names; *name; name++) {
         if (!engine_add(config, *name, error))
             return false;
