@@ -119,9 +119,17 @@ static inline void watch(struct x86_cpu *cpu, uint64_t linear, unsigned size, un
             cpu, linear, size, access & X86_WRITE ? X86_WATCH_WRITE : X86_WATCH_READ);
 }
 
+/* What the engine has at hand, unless data breakpoints want to see every access. */
+static inline void *at_hand(struct x86_cpu *cpu, uint64_t linear, unsigned size, unsigned access)
+{
+    if (unlikely(cpu->dr[7] & 0xff))
+        return NULL;
+    return cpu->ops->lookup(cpu, linear, size, access);
+}
+
 void *x86_host(struct x86_cpu *cpu, uint64_t linear, unsigned size, unsigned access)
 {
-    void *host = cpu->ops->lookup(cpu, linear, size, access);
+    void *host = at_hand(cpu, linear, size, access);
 
     if (likely(host))
         return host;
@@ -132,7 +140,7 @@ void *x86_host(struct x86_cpu *cpu, uint64_t linear, unsigned size, unsigned acc
 
 void x86_load_bytes(struct x86_cpu *cpu, uint64_t linear, void *to, unsigned size, unsigned access)
 {
-    void *host = cpu->ops->lookup(cpu, linear, size, access);
+    void *host = at_hand(cpu, linear, size, access);
     unsigned first = to_page_end(linear);
 
     if (likely(host)) {
@@ -163,7 +171,7 @@ void x86_store_bytes(struct x86_cpu *cpu, uint64_t linear, const void *from, uns
     unsigned first = to_page_end(linear);
 
     access |= X86_WRITE;
-    host = cpu->ops->lookup(cpu, linear, size, access);
+    host = at_hand(cpu, linear, size, access);
     if (likely(host)) {
         x86_copy(host, from, size);
         return;
@@ -186,7 +194,7 @@ void x86_store_bytes(struct x86_cpu *cpu, uint64_t linear, const void *from, uns
 
 uint64_t x86_load(struct x86_cpu *cpu, uint64_t linear, unsigned size, unsigned access)
 {
-    const void *host = cpu->ops->lookup(cpu, linear, size, access);
+    const void *host = at_hand(cpu, linear, size, access);
     uint64_t value = 0;
 
     if (likely(host))
@@ -197,7 +205,7 @@ uint64_t x86_load(struct x86_cpu *cpu, uint64_t linear, unsigned size, unsigned 
 
 void x86_store(struct x86_cpu *cpu, uint64_t linear, uint64_t value, unsigned size, unsigned access)
 {
-    void *host = cpu->ops->lookup(cpu, linear, size, access | X86_WRITE);
+    void *host = at_hand(cpu, linear, size, access | X86_WRITE);
 
     if (likely(host))
         host_store(host, value, size);

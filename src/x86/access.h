@@ -34,7 +34,8 @@ static inline unsigned x86_user(const struct x86_cpu *cpu)
 /* Loads and stores of 1 to 8 bytes at a linear address; `access` is X86_USER and X86_IMPLICIT bits
  * (and X86_EXEC to fetch). Non-canonical addresses raise #GP(0). */
 uint64_t x86_load(struct x86_cpu *cpu, uint64_t linear, unsigned size, unsigned access);
-void x86_store(struct x86_cpu *cpu, uint64_t linear, uint64_t value, unsigned size, unsigned access);
+void x86_store(struct x86_cpu *cpu, uint64_t linear, uint64_t value, unsigned size,
+               unsigned access);
 
 /* As above for any number of bytes. A store of more than two pages may have changed the first ones
  * when it raises; probe first with x86_probe(). */

@@ -7,7 +7,8 @@
 /* ---- CR0 to CR8 ----------------------------------------------------------------------------- */
 
 #define CR0_DEFINED \
-    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
+     CR0_PG)
 #define CR3_NO_FLUSH (1ull << 63)
 
 static void gp0(struct x86_cpu *cpu) __attribute__((noreturn, cold));

@@ -69,6 +69,7 @@ enum x86_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
 #define EFER_LME (1u << 8)
 #define EFER_LMA (1u << 10)
 #define EFER_NXE (1u << 11)
+#define EFER_FFXSR (1u << 14)
 #define EFER_AUTOIBRS (1u << 21)
 
 enum x86_vector {

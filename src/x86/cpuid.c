@@ -304,7 +304,7 @@ unsigned x86_model_leaves(const struct x86_model *model, struct x86_model_leaf *
             for (uint32_t sub = 0; sub < MAX(ranges[r].subleaves, 1u); sub++) {
                 if (leaf < KVM_LEAF && leaf > model->level)
                     continue;
-                x86_model_cpuid(model, 0, leaf, sub, out);
+                x86_model_cpuid(model, model->cpus - 1, leaf, sub, out);
                 if (!(out[0] | out[1] | out[2] | out[3]))
                     continue;
                 if (count < max)

@@ -165,6 +165,23 @@ static void base_caches(struct x86_model *model, const struct source *source, bo
     }
 }
 
+/* What the translator could show but processors of this vendor never have. */
+static void drop_foreign(struct x86_model *model)
+{
+    uint32_t *f = model->features;
+
+    if (model->vendor == X86_VENDOR_AMD) {
+        f[FEATURE_7_EDX] &= ~(1u << 10 | 1u << 26 | 1u << 27 | 1u << 29 | 1u << 31);
+        f[FEATURE_7_2_EDX] = 0;
+        f[FEATURE_ARCH_CAPABILITIES] = 0;
+    } else {
+        f[FEATURE_EXT8_EBX] &= 1u << 9;
+        f[FEATURE_EXT21_EAX] = 0;
+        f[FEATURE_EXT_ECX] &= ~(1u << 1 | 1u << 22);
+        f[FEATURE_EXT_EDX] &= ~(1u << 25);
+    }
+}
+
 static void base_host(struct x86_model *model, const struct source *source)
 {
     uint32_t out[4], id[3];
@@ -182,6 +199,8 @@ static void base_host(struct x86_model *model, const struct source *source)
     }
     for (unsigned w = 0; w < FEATURE_WORDS; w++)
         model->features[w] = source->allowed[w];
+    if (source->engine == X86_MODEL_BT)
+        drop_foreign(model);
     base_caches(model, source, true);
     model->level = 0xd;
     model->xlevel = 0x80000008;
@@ -299,8 +318,12 @@ static bool make_base(struct x86_model *model, const char *name, const struct so
             names[n + 2] = named_models[n].name;
         return fail(error, "CPU model '%s' is unknown%s", name, hint_nearest(name, names));
     }
-    if (source->engine == X86_MODEL_BT)
+    if (source->engine == X86_MODEL_BT) {
         add_immunity(model);
+        /* Short REP MOVS and STOS are calls into C here: better not to invite them. */
+        model->features[FEATURE_7_EDX] &= ~(1u << 4);
+        model->features[FEATURE_7_1_EAX] &= ~(1u << 10 | 1u << 11 | 1u << 12);
+    }
     add_paravirtual(model, source);
     return true;
 }
@@ -412,12 +435,12 @@ static bool unknown_feature(const char *name, GError **error)
                 hint_nearest(name, (const char *const *)names->pdata));
 }
 
-static bool apply_switch(struct x86_model *model, struct request *request, const char *name, bool on,
-                         GError **error)
+static bool apply_switch(struct x86_model *model, struct request *request, const char *name,
+                         bool on, GError **error)
 {
     /* Accepted for compatibility; they choose among things that do not differ here. */
     static const char *const hints[] = { "check", "migratable", "pmu", "l3-cache",
-                                         "host-cache-info", "full-cpuid-auto-level", "x-migrate-smi-count" };
+                                         "host-cache-info", "full-cpuid-auto-level" };
     enum x86_feature_word word;
     unsigned bit;
 
@@ -477,7 +500,7 @@ static bool drop_unsupported(struct x86_model *model, const struct source *sourc
 
             if (!((lost >> n) & 1) || !names)
                 continue;
-            warn("warning: %s doesn't support requested feature: %s.%.*s [bit %u]", who,
+            warn("%s doesn't support requested feature: %s.%.*s [bit %u]", who,
                  feature_words[w].where, (int)strcspn(names, "|"), names, n);
             missing = true;
         }

@@ -75,7 +75,8 @@ struct x86_model_leaf {
     uint32_t leaf, subleaf;
     bool indexed;
 };
-unsigned x86_model_leaves(const struct x86_model *model, struct x86_model_leaf *leaves, unsigned max);
+unsigned x86_model_leaves(const struct x86_model *model, struct x86_model_leaf *leaves,
+                          unsigned max);
 
 /* The CPUID instruction as this vCPU executes it now. Callable with guest registers live. */
 void x86_cpuid(const struct x86_cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);

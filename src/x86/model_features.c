@@ -113,7 +113,7 @@ const struct feature_word_info feature_words[FEATURE_WORDS] = {
             [29] = "lm|i64", [30] = "3dnowext", [31] = "3dnow",
         },
         .bt_native = BIT(22),
-        .bt_emulated = BIT(11) | BIT(20) | BIT(26) | BIT(27) | BIT(29),
+        .bt_emulated = BIT(11) | BIT(20) | BIT(25) | BIT(26) | BIT(27) | BIT(29),
     },
     [FEATURE_EXT_ECX] = {
         .where = "CPUID.80000001H:ECX",
@@ -187,7 +187,7 @@ const struct feature_word_info feature_words[FEATURE_WORDS] = {
             [14] = "kvm-asyncpf-int", [15] = "kvm-msi-ext-dest-id",
             [24] = "kvmclock-stable-bit",
         },
-        .bt_emulated = BIT(0) | BIT(1) | BIT(3) | BIT(5) | BIT(6) | BIT(24),
+        .bt_emulated = BIT(0) | BIT(1) | BIT(3) | BIT(5) | BIT(24),
     },
     [FEATURE_KVM_EDX] = {
         .where = "CPUID.40000001H:EDX",

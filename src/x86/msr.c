@@ -95,7 +95,8 @@ static bool msr_unknown(struct x86_cpu *cpu, const char *how, uint32_t msr)
 {
     if (log_enabled(LOG_UNIMP)) {
         x86_quiesce(cpu);
-        log_write("%s 0x%x at 0x%" G_GINT64_MODIFIER "x is not implemented: #GP\n", how, msr, cpu->rip);
+        log_write("%s 0x%x at 0x%" G_GINT64_MODIFIER "x is not implemented: #GP\n", how, msr,
+                  cpu->rip);
     }
     return false;
 }
@@ -196,8 +197,6 @@ bool x86_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
         return constant_msr(msr, value) || msr_unknown(cpu, "rdmsr", msr);
     }
 }
-
-#define EFER_FFXSR (1u << 14)
 
 static bool write_efer(struct x86_cpu *cpu, uint64_t value)
 {

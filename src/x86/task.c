@@ -27,8 +27,8 @@ struct new_task {
     bool trap;
 };
 
-static void check_tss(struct x86_cpu *cpu, uint16_t selector, enum x86_task_switch how, unsigned ext,
-                      struct x86_descriptor *desc)
+static void check_tss(struct x86_cpu *cpu, uint16_t selector, enum x86_task_switch how,
+                      unsigned ext, struct x86_descriptor *desc)
 {
     uint8_t vector = how == X86_TASK_IRET ? VECTOR_TS : VECTOR_GP;
     uint32_t error = (selector & ~3u) | ext;

@@ -108,6 +108,14 @@ static unsigned legacy_used(const struct x86_cpu *cpu)
     return x86_code64(cpu) ? XMM_OFFSET + 16 * 16 : XMM_OFFSET + 8 * 16;
 }
 
+/* FXSAVE and FXRSTOR with EFER.FFXSR leave the vector registers out in ring 0. */
+static unsigned fxsave_used(const struct x86_cpu *cpu)
+{
+    if ((cpu->efer & EFER_FFXSR) && x86_code64(cpu) && cpu->cpl == 0)
+        return XMM_OFFSET;
+    return legacy_used(cpu);
+}
+
 enum x86_next x86_do_fxsave(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     uint64_t linear;
@@ -115,7 +123,7 @@ enum x86_next x86_do_fxsave(struct x86_cpu *cpu, const struct x86_insn *insn)
     check_available(cpu, cpu->cr0 & CR0_EM);
     linear = image_address(cpu, insn, LEGACY_BYTES, 16, true);
     host_fxsave(cpu, insn->prefixes & X86_PREFIX_REX_W);
-    x86_store_bytes(cpu, linear, cpu->xsave_scratch, legacy_used(cpu), x86_user(cpu));
+    x86_store_bytes(cpu, linear, cpu->xsave_scratch, fxsave_used(cpu), x86_user(cpu));
     return insn_done(cpu, insn);
 }
 
@@ -130,7 +138,7 @@ enum x86_next x86_do_fxrstor(struct x86_cpu *cpu, const struct x86_insn *insn)
     check_mxcsr(cpu, mxcsr);
     host_fxsave(cpu, insn->prefixes & X86_PREFIX_REX_W);
     /* What is not loaded keeps the value just saved into the scratch image. */
-    x86_load_bytes(cpu, linear, cpu->xsave_scratch, legacy_used(cpu), x86_user(cpu));
+    x86_load_bytes(cpu, linear, cpu->xsave_scratch, fxsave_used(cpu), x86_user(cpu));
     *(uint32_t *)(cpu->xsave_scratch + MXCSR_OFFSET) = mxcsr;
     if (!cpu->fpu_in_host)
         cpu->ops->fpu_from_memory(cpu);
