@@ -67,12 +67,15 @@ static inline unsigned itlb_index(uint64_t gva)
 
 /* Where code at a virtual address is, for indirect jumps. Entry 0 is never filled: a request to leave
  * sets the index mask to zero, and all lookups miss. */
-#define JUMP_BITS 11
+#define JUMP_BITS 14
 #define JUMP_ENTRIES (1u << JUMP_BITS)
 #define JUMP_MASK ((uint64_t)(JUMP_ENTRIES - 1))
+#define JUMP_LOG 2048
 struct bt_jump_cache {
     uint64_t tag[JUMP_ENTRIES]; /* negated address */
     void *code[JUMP_ENTRIES];
+    uint32_t used_count; /* entries filled since the last flush */
+    uint16_t used[JUMP_LOG];
 };
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -292,7 +295,9 @@ struct bt_vcpu {
     struct bt_tlb_log log[MMU_COUNT];        /* entries that a CR3 load flushes */
     struct bt_tlb_log log_global[MMU_COUNT]; /* the others */
 
-    uint64_t pv_clock_msr, pv_wall_msr, pv_steal_msr, pv_eoi_msr;
+    uint64_t pv_clock_msr, pv_wall_msr, pv_steal_msr;
+    uint64_t pv_steal_ns; /* when last told */
+    int schedstat;        /* of this thread, or -1 */
 
     struct bt_jump_cache jump[MMU_COUNT];
     uint64_t itlb[2][ITLB_ENTRIES];
@@ -343,6 +348,7 @@ void bt_tlb_init(struct bt_vcpu *v);
 void bt_tlb_flush_all(struct x86_cpu *cpu, bool keep_global);
 void bt_tlb_flush_page(struct x86_cpu *cpu, uint64_t addr);
 void bt_jump_cache_flush(struct bt_vcpu *v);
+void bt_jump_cache_add(struct bt_vcpu *v, enum bt_mmu mmu, uint64_t rip, void *code);
 /* Enters the page of `addr`, found by `walk`, into the TLB of `mmu`. Returns the host address of `addr`
  * if accesses of the kind may go straight to memory; NULL if it is a device, or for writes, ROM or a
  * page with code. */
@@ -395,6 +401,7 @@ bool bt_pv_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value);
 uint64_t bt_tsc_read(struct x86_cpu *cpu);
 uint64_t bt_tsc_to_clock(struct vcpu *vcpu, uint64_t guest_tsc);
 void bt_clock_init(struct bt *bt);
+void bt_pv_update(struct bt_vcpu *v); /* steal time, now and then */
 
 /* signal.c */
 bool bt_signals_init(GError **error);

@@ -118,17 +118,13 @@ static uint32_t jump_mode(uint32_t mode)
 
 static void jump_cache_add(struct bt_vcpu *v, uint64_t rip, uint32_t mode, struct bt_block *block)
 {
-    unsigned index = rip & JUMP_MASK;
-    uint32_t *known = &v->jump_mode[(mode & MODE_MMU) >> MODE_MMU_SHIFT];
-    if (*known != jump_mode(mode)) {
+    enum bt_mmu mmu = (mode & MODE_MMU) >> MODE_MMU_SHIFT;
+    if (v->jump_mode[mmu] != jump_mode(mode)) {
         bt_jump_cache_flush(v);
-        *known = jump_mode(mode);
+        v->jump_mode[mmu] = jump_mode(mode);
     }
-    if (index == 0 || (mode & (MODE_STEP | MODE_ONE | MODE_SINGLY)) || block->cs_base)
-        return;
-    struct bt_jump_cache *cache = &v->jump[(mode & MODE_MMU) >> MODE_MMU_SHIFT];
-    cache->code[index] = block->code;
-    cache->tag[index] = -rip;
+    if (!(mode & (MODE_STEP | MODE_ONE | MODE_SINGLY)) && !block->cs_base)
+        bt_jump_cache_add(v, mmu, rip, block->code);
 }
 
 /* The block at cpu.rip, made if need be. Raises fetch faults. */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Time for guests, and the KVM paravirtual clock. Guest TSC = host TSC + offset; its frequency is
  * measured against CLOCK_MONOTONIC. (Linux, Documentation/virt/kvm/x86/msr.rst) */
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <time.h>
 #include <x86intrin.h>
 
@@ -15,9 +17,11 @@
 #define MSR_KVM_SYSTEM_TIME 0x12
 #define MSR_KVM_WALL_CLOCK_NEW 0x4b564d00
 #define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01
+#define MSR_KVM_STEAL_TIME 0x4b564d03
 
 #define PVCLOCK_TSC_STABLE 1
 #define CALIBRATE_NS 4000000
+#define STEAL_UPDATE_NS 2000000
 
 struct pvclock {
     uint32_t version, pad0;
@@ -25,6 +29,10 @@ struct pvclock {
     uint32_t tsc_to_system_mul;
     int8_t tsc_shift;
     uint8_t flags, pad[2];
+};
+struct pvsteal {
+    uint64_t steal_ns;
+    uint32_t version, flags;
 };
 struct pvwall {
     uint32_t version, seconds, nanoseconds;
@@ -119,6 +127,28 @@ static void write_wall(struct bt_vcpu *v, uint64_t gpa)
     dma_write(v->bt->vm->memory, gpa, &wall, sizeof(wall));
 }
 
+/* How long this vCPU's thread has waited for a host CPU, in the kernel's accounts. At most every few
+ * milliseconds: guests look at it once a tick. */
+void bt_pv_update(struct bt_vcpu *v)
+{
+    if (!(v->pv_steal_msr & 1))
+        return;
+    uint64_t now = clock_now_ns();
+    if (now - v->pv_steal_ns < STEAL_UPDATE_NS)
+        return;
+    v->pv_steal_ns = now;
+    char text[96];
+    uint64_t ran, waited;
+    ssize_t length = pread(v->schedstat, text, sizeof(text) - 1, 0);
+    if (length <= 0)
+        return;
+    text[length] = 0;
+    if (sscanf(text, "%" SCNu64 " %" SCNu64, &ran, &waited) != 2)
+        return;
+    struct pvsteal steal = { .steal_ns = waited, .version = 2 };
+    dma_write(v->bt->vm->memory, v->pv_steal_msr & ~63ull, &steal, sizeof(steal));
+}
+
 bool bt_pv_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
 {
     struct bt_vcpu *v = bt_of(cpu);
@@ -130,6 +160,9 @@ bool bt_pv_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
     case MSR_KVM_SYSTEM_TIME:
     case MSR_KVM_SYSTEM_TIME_NEW:
         *value = v->pv_clock_msr;
+        return true;
+    case MSR_KVM_STEAL_TIME:
+        *value = v->pv_steal_msr;
         return true;
     default:
         return false;
@@ -151,6 +184,14 @@ bool bt_pv_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value)
         v->pv_clock_msr = value;
         if (value & 1)
             write_clock(v, value & ~1ull);
+        return true;
+    case MSR_KVM_STEAL_TIME:
+        if (value & 0x3e)
+            return false;
+        v->pv_steal_msr = value;
+        if (v->schedstat < 0)
+            v->schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+        bt_pv_update(v);
         return true;
     default:
         return false;

@@ -296,6 +296,7 @@ static bool bt_vcpu_init(struct vcpu *vcpu, GError **error)
     vcpu->engine = v;
     vcpu->cpu = &v->cpu;
     v->self = v;
+    v->schedstat = -1;
     v->bt = bt;
     v->vcpu = vcpu;
     v->cpu.index = vcpu->index;
@@ -337,6 +338,8 @@ static void bt_vcpu_destroy(struct vcpu *vcpu)
 {
     struct bt_vcpu *v = vcpu->engine;
     bt_signals_thread_end(v);
+    if (v->schedstat >= 0)
+        close(v->schedstat);
     munmap(v->return_stack, RETURN_STACK_BYTES + 2 * 4096);
     munmap(v->bounce_memory, BOUNCE_BYTES + 2 * 4096);
     g_free(v->translator);
@@ -412,6 +415,7 @@ static enum vcpu_exit bt_run(struct vcpu *vcpu)
             sleep_until_request(v);
             continue;
         }
+        bt_pv_update(v);
         v->exit = VCPU_EXIT_REQUEST;
         run_guest(v);
         if (v->exit != VCPU_EXIT_REQUEST)

@@ -34,9 +34,24 @@ void bt_tlb_init(struct bt_vcpu *v)
 static void jump_cache_clear(struct bt_vcpu *v, enum bt_mmu mmu)
 {
     struct bt_jump_cache *cache = &v->jump[mmu];
-    x86_zero(cache->tag, sizeof(cache->tag));
+    for (unsigned i = 0; i < cache->used_count; i++)
+        cache->tag[cache->used[i]] = 0;
+    cache->used_count = 0;
     cache->tag[0] = 1ull << 62;
     cache->code[0] = v->bt->thunk.indirect;
+}
+
+void bt_jump_cache_add(struct bt_vcpu *v, enum bt_mmu mmu, uint64_t rip, void *code)
+{
+    struct bt_jump_cache *cache = &v->jump[mmu];
+    unsigned index = rip & JUMP_MASK;
+    if (index == 0)
+        return;
+    if (cache->used_count == JUMP_LOG)
+        jump_cache_clear(v, mmu);
+    cache->used[cache->used_count++] = index;
+    cache->code[index] = code;
+    cache->tag[index] = -rip;
 }
 
 void bt_jump_cache_flush(struct bt_vcpu *v)
@@ -91,9 +106,9 @@ static void jump_cache_clear_page(struct bt_vcpu *v, uint64_t addr)
 {
     for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++) {
         struct bt_jump_cache *cache = &v->jump[mmu];
-        for (unsigned i = 1; i < JUMP_ENTRIES; i++)
-            if ((-cache->tag[i] ^ addr) >> 12 == 0)
-                cache->tag[i] = 0;
+        for (unsigned i = 0; i < cache->used_count; i++)
+            if ((-cache->tag[cache->used[i]] ^ addr) >> 12 == 0)
+                cache->tag[cache->used[i]] = 0;
     }
 }
 
