@@ -215,6 +215,8 @@ static bool address_unix(struct socket *sock, const char *path, GError **error)
 {
     struct sockaddr_un *address = (struct sockaddr_un *)&sock->address.bytes;
 
+    if (!*path)
+        return fail(error, "path= is empty; a unix: socket has one");
     if (strlen(path) >= sizeof(address->sun_path))
         return fail(error, "the socket's path '%s' is longer than %zu characters", path,
                     sizeof(address->sun_path) - 1);
