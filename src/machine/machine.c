@@ -144,8 +144,8 @@ const struct machine_type *machine_type_find(const char *name, GError **error)
         g_ptr_array_add(names, (void *)type->name);
     }
     g_ptr_array_add(names, NULL);
-    fail(error, "machine type '%s' is unknown%s", name,
-         hint_nearest(name, (const char *const *)names->pdata));
+    const char *hint = hint_nearest(name, (const char *const *)names->pdata);
+    fail(error, "machine type '%s' is unknown%s", name, *hint ? hint : "; see -M help");
     return NULL;
 }
 
