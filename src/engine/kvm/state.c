@@ -84,16 +84,10 @@ static uint64_t *msr_value(struct x86_cpu *cpu, unsigned field)
 }
 
 /* The kernel stops at the first register it refuses: that one is dropped for the whole machine and
- * the rest is tried again, so the loop ends after at most MSR_COUNT rounds. A refused write of zero
- * to a register that also cannot be read is a host without it, which needs no warning. */
-static void msr_drop(struct engine_vm *kvm, int fd, unsigned field, uint64_t value)
+ * the rest is tried again, so the loop ends after at most MSR_COUNT rounds. Nothing is lost, and so
+ * nothing said, if the register was zero: the host or the CPU model does not have it. */
+static void msr_drop(struct engine_vm *kvm, unsigned field, uint64_t value)
 {
-    struct {
-        struct kvm_msrs head;
-        struct kvm_msr_entry entry;
-    } one = { .head.nmsrs = 1, .entry.index = msr_fields[field].index };
-    bool readable = ioctl(fd, KVM_GET_MSRS, &one) == 1;
-
     pthread_mutex_lock(&kvm->msr_lock);
     bool first = kvm->msrs_usable & (1ull << field);
     kvm->msrs_usable &= ~(1ull << field);
@@ -129,7 +123,7 @@ static void msrs_exchange(struct vcpu *vcpu, bool set)
         batch.head = (struct kvm_msrs){ .nmsrs = n };
         int done = ioctl(fd, set ? KVM_SET_MSRS : KVM_GET_MSRS, &batch);
         if (done >= 0 && done < (int)n) {
-            msr_drop(kvm, fd, field_of[done], batch.entries[done].data);
+            msr_drop(kvm, field_of[done], batch.entries[done].data);
             continue;
         }
         for (int i = 0; !set && i < done; i++)
@@ -244,8 +238,9 @@ static void sregs_fetch(struct vcpu *vcpu)
     X(rax, RAX) \
     X(rcx, RCX) \
     X(rdx, RDX) \
-    X(rbx, RBX) X(rsp, RSP) X(rbp, RBP) X(rsi, RSI) X(rdi, RDI) X(r8, R8) X(r9, R9) X(r10, R10) \
-        X(r11, R11) X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
+    X(rbx, RBX) \
+    X(rsp, RSP) X(rbp, RBP) X(rsi, RSI) X(rdi, RDI) X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11) \
+        X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
 
 static bool regs_load(struct vcpu *vcpu, GError **error)
 {
