@@ -22,8 +22,9 @@
 #define STATUS_TIMER (1u << 0)
 #define STATUS_GLOBAL (1u << 5)
 #define STATUS_POWER_BUTTON (1u << 8)
+#define STATUS_RTC (1u << 10) /* never set; but systems check that it can be enabled */
 #define STATUS_WAKE (1u << 15)
-#define ENABLE_BITS (STATUS_TIMER | STATUS_GLOBAL | STATUS_POWER_BUTTON)
+#define ENABLE_BITS (STATUS_TIMER | STATUS_GLOBAL | STATUS_POWER_BUTTON | STATUS_RTC)
 
 #define CONTROL_SCI_ENABLE (1u << 0)
 #define CONTROL_SLEEP_TYPE_SHIFT 10
