@@ -10,6 +10,7 @@
 #include "machine/boot.h"
 #include "machine/boot_bios.h"
 #include "vm/vm.h"
+#include "x86/model.h"
 
 /* --- the boot source, a part of the board --------------------------------------------------- */
 
@@ -178,6 +179,28 @@ bool machine_create(struct vm *vm, GError **error)
     return true;
 }
 
+/* Memory types as firmware leaves them: RAM is cached, device memory below 4 GiB and the old video
+ * window are not. Kernels take MTRRs that are off for a reason to leave the page attributes alone
+ * as well, and complain if CPUs differ. (Intel SDM vol. 3, 12.11.2) */
+static void memory_types_set(struct x86_cpu *cpu)
+{
+    const uint64_t write_back = 0x0606060606060606, gib = 1u << 30;
+    enum {
+        ENABLED = 1 << 11,
+        FIXED_ENABLED = 1 << 10,
+        WRITE_BACK = 6,
+        UNCACHED = 0,
+        VALID = 1 << 11
+    };
+    enum { FIXED_VIDEO = 2 }; /* index of the register for 0xa0000-0xbffff */
+    unsigned phys_bits = cpu->model ? cpu->model->phys_bits : 36;
+    cpu->mtrr_def_type = ENABLED | FIXED_ENABLED | WRITE_BACK;
+    for (size_t i = 0; i < G_N_ELEMENTS(cpu->mtrr_fixed); i++)
+        cpu->mtrr_fixed[i] = i == FIXED_VIDEO ? 0 : write_back;
+    cpu->mtrr_base[0] = 3 * gib | UNCACHED;
+    cpu->mtrr_mask[0] = ((1ull << phys_bits) - gib) | VALID;
+}
+
 bool machine_load(struct vm *vm, GError **error)
 {
     struct device *dev = board_find(vm, "boot");
@@ -186,6 +209,8 @@ bool machine_load(struct vm *vm, GError **error)
     boot->cpu = vm->vcpus[0]->cpu;
     if (source->bios.rom)
         return boot_bios_load(&source->bios, boot, error);
+    for (unsigned i = 0; i < vm->config->cpus; i++)
+        memory_types_set(vm->vcpus[i]->cpu);
     boot->rsdp = 0;
     if (vm->config->acpi && boot_ram(boot, BOOT_TABLES, BOOT_TABLES_SIZE)
         && !acpi_load(vm, boot, &boot->rsdp, error))
