@@ -149,6 +149,7 @@ struct bt_block {
 
 unsigned bt_block_hash(uint64_t rip, uint64_t gpa, uint32_t mode);
 #define CODE_BYTES (64u << 20)
+#define ARENA_CHUNKS 128 /* of 1 MiB, for what describes the code */
 
 /* A piece of guest physical memory that is plain host memory. */
 #define BT_RANGES 32

@@ -399,6 +399,10 @@ void *bt_next(struct bt_vcpu *v)
         cpu->rflags &= ~(uint64_t)FLAG_RF;
     jump_cache_add(v, cpu->rip, mode, block);
     reset_returns(v, mode, block);
+    if (log_enabled(LOG_EXEC)) {
+        x86_quiesce(cpu);
+        log_write("cpu %u: run at 0x%" PRIx64 " mode 0x%x", cpu->index, cpu->rip, mode);
+    }
     bt_flags_out(v);
     resume_fpu(v);
     return block->code;

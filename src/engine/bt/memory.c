@@ -8,8 +8,11 @@
  * rest falls on one of these: the host then decides what faults.
  *
  * Runs with guest vector registers live. */
+#include <inttypes.h>
+
 #include "engine/bt/bt.h"
 #include "memory/memory.h"
+#include "util/log.h"
 #include "vm/vm.h"
 #include "x86/access.h"
 #include "x86/exception.h"
@@ -273,11 +276,19 @@ uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, voi
         cpu->debug_pending |= x86_breakpoints(cpu, addr, size, write ? X86_WATCH_WRITE : X86_WATCH_READ);
 
     if ((addr & 4095) + size <= 4096) {
-        struct x86_walk walk;
-        bool user = cpu->cpl == 3;
-        if (x86_walk(cpu, addr, (write ? X86_WRITE : X86_READ) | (user ? X86_USER : 0), &walk)) {
+        struct x86_walk walk = { 0 };
+        bool user = cpu->cpl == 3, mapped;
+        mapped = x86_walk(cpu, addr, (write ? X86_WRITE : X86_READ) | (user ? X86_USER : 0), &walk);
+        if (log_enabled(LOG_MMU)) {
+            x86_quiesce(cpu);
+            log_write("cpu %u: %s 0x%" PRIx64 " size %u at 0x%" PRIx64 ": %s 0x%" PRIx64, cpu->index,
+                      write ? "write" : "read", addr, size, cpu->rip, mapped ? "physical" : "fault, error",
+                      mapped ? walk.gpa : walk.error);
+        }
+        if (mapped) {
             uint8_t *host = bt_tlb_fill(v, addr, bt_mmu_of(cpu), write, &walk);
             if (host) {
+                resume_fpu(v);
                 bt_flags_out(v);
                 return (uint64_t)host - place + TLB_SHIFT_BIAS;
             }

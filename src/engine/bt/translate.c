@@ -360,6 +360,7 @@ struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base,
     pthread_mutex_lock(&bt->lock);
     struct bt_block *block = NULL;
     if (bt->code_next + BLOCK_CODE_BYTES <= bt->code_exec + bt->code_size &&
+        bt->arena_chunks->len < ARENA_CHUNKS &&
         (t->crossing = bt_arena_alloc(bt, sizeof(*block)))) {
         unsigned insns = t->count;
         while (!emit_block(t, insns) && insns > 1)

@@ -231,6 +231,23 @@ static void translate_ac(struct translator *t, const struct insn *insn, bool set
     translate_exit(t, next_rip(t, insn), (t->mode & ~MODE_MMU) | mmu << MODE_MMU_SHIFT, false);
 }
 
+/* The host's counter plus the guest's offset, without touching flags: the halves are joined and split
+ * by rotation. */
+static void translate_rdtsc(struct translator *t, const struct insn *insn)
+{
+    struct emit *e = &t->e;
+    translate_map(t, insn);
+    emit_8(e, 0x0f);
+    emit_8(e, 0x31);
+    emit_rorx(e, H_RDX, H_RDX, 32);
+    emit_lea(e, H_RAX, H_RAX, H_RDX, 0, 0);
+    emit_load_vcpu(e, S0, CPU_OFFSET(cpu.tsc_offset));
+    emit_lea(e, H_RAX, H_RAX, S0, 0, 0);
+    emit_rorx(e, H_RDX, H_RAX, 32);
+    emit_mov32(e, H_RDX, H_RDX);
+    emit_mov32(e, H_RAX, H_RAX);
+}
+
 /* ---- FPU state ----------------------------------------------------------------------------------------- */
 
 /* 0F AE /r or 0F C7 /r on the place. */
@@ -411,6 +428,11 @@ bool translate_special(struct translator *t, const struct insn *insn)
         if (!kernel || (t->mode & (MODE_STEP | MODE_ONE)))
             return false;
         translate_sti(t, insn);
+        return true;
+    case ZYDIS_MNEMONIC_RDTSC:
+        if ((t->mode & MODE_CPL) && t->v->cpu.cr4 & CR4_TSD)
+            return false;
+        translate_rdtsc(t, insn);
         return true;
     case ZYDIS_MNEMONIC_CLD: /* the host's own stays clear, as C wants it */
     case ZYDIS_MNEMONIC_STD:
