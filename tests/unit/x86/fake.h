@@ -142,14 +142,17 @@ static const struct x86_engine_ops fake_ops = {
 G_GNUC_UNUSED
 static struct fake *fake_new(const char *model)
 {
-    static struct x86_model *shared;
+    static struct x86_model *shared; /* CPUID is slow on a virtual host */
     struct fake *f = aligned_alloc(64, (sizeof(*f) + 63) & ~63ul);
     g_autoptr(GError) error = NULL;
 
     memset(f, 0, sizeof(*f));
-    shared = x86_model_new(model, X86_MODEL_BT, x86_host_cpuid, NULL, 1, 0, &error);
-    if (!shared)
-        g_error("%s", error->message);
+    if (!shared || strcmp(shared->name, model)) {
+        x86_model_free(shared);
+        shared = x86_model_new(model, X86_MODEL_BT, x86_host_cpuid, NULL, 1, 0, &error);
+        if (!shared)
+            g_error("%s", error->message);
+    }
     f->ram = g_malloc0(FAKE_RAM + 4096);
     f->cpu.ops = &fake_ops;
     f->cpu.model = shared;
@@ -161,7 +164,6 @@ static struct fake *fake_new(const char *model)
 G_GNUC_UNUSED
 static void fake_free(struct fake *f)
 {
-    x86_model_free((struct x86_model *)f->cpu.model);
     g_free(f->ram);
     free(f);
 }
