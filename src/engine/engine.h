@@ -56,6 +56,9 @@ struct engine_ops {
     const char *name, *description; /* "kvm", "bt" */
     /* Can this engine run here? If not, `error` says why in one sentence. */
     bool (*probe)(GError **error);
+    /* Would one choose it here, given another engine that works? Asked only if another follows in the
+     * list; NULL: yes. If not, `error` says why. */
+    bool (*advisable)(GError **error);
     /* Called once the machine's memory exists, before devices. */
     bool (*vm_init)(struct vm *vm, GError **error);
     void (*vm_destroy)(struct vm *vm);

@@ -58,7 +58,9 @@ static bool engine_choose(struct vm *vm, GError **error)
     for (; *engines; engines++) {
         g_autoptr(GError) reason = NULL;
         vm->engine = *engines;
-        if (vm->engine->probe(&reason) && vm->engine->vm_init(vm, &reason))
+        bool advisable = !engines[1] || !vm->engine->advisable;
+        if (vm->engine->probe(&reason) && (advisable || vm->engine->advisable(&reason))
+            && vm->engine->vm_init(vm, &reason))
             return true;
         if (!engines[1] && !refusals->len) {
             g_propagate_prefixed_error(error, g_steal_pointer(&reason), "-accel %s: ",

@@ -3,6 +3,7 @@
  * (Linux, Documentation/virt/kvm/api.rst) */
 #include "engine/kvm/kvm.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -75,6 +76,21 @@ static bool kvm_probe(GError **error)
 {
     auto_close int fd = device_open(error);
     return fd >= 0;
+}
+
+#define CPUID_1_ECX_VMX (1u << 5)
+#define CPUID_80000001_ECX_SVM (1u << 2)
+
+/* Some clouds offer a KVM that has no hardware below it but emulates privileged code in software. Small
+ * guests run there; Linux kernels stop in the middle of their start, without a word. */
+static bool kvm_advisable(GError **error)
+{
+    unsigned eax, ebx, ecx, edx;
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & CPUID_1_ECX_VMX))
+        return true;
+    if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & CPUID_80000001_ECX_SVM))
+        return true;
+    return fail(error, KVM_DEVICE " exists, but this CPU offers neither VMX nor SVM");
 }
 
 bool kvm_has(const struct engine_vm *kvm, int capability)
@@ -170,6 +186,7 @@ const struct engine_ops engine_kvm = {
     .name = "kvm",
     .description = "hardware virtualization through Linux's /dev/kvm",
     .probe = kvm_probe,
+    .advisable = kvm_advisable,
     .vm_init = kvm_vm_init,
     .vm_destroy = kvm_vm_destroy,
     .kernel_irqchip = kvm_kernel_irqchip,
