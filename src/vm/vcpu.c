@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "hw/intc/apic.h"
 #include "util/log.h"
 #include "vm/timing.h"
 #include "vm/vm.h"
@@ -136,6 +137,7 @@ void vcpu_free(struct vcpu *vcpu)
     if (!vcpu)
         return;
     g_clear_error(&vcpu->error);
+    lapic_free(vcpu->apic); /* not earlier: until all CPUs have ended, they send to each other */
     pthread_cond_destroy(&vcpu->wakeup);
     pthread_mutex_destroy(&vcpu->sleep_lock);
     g_free(vcpu);

@@ -38,6 +38,7 @@ enum { RTC_SECONDS, RTC_SECONDS_ALARM, RTC_MINUTES, RTC_MINUTES_ALARM, RTC_HOURS
 #define SECOND_NS 1000000000ll
 #define UPDATE_WARNING_NS 244000
 #define ALARM_LOOK_BACK_S 60
+#define LATEST_SECOND 8000000000ll /* in the year 2223 */
 
 struct rtc {
     struct device dev;
@@ -109,7 +110,8 @@ static void rtc_latch(struct rtc *rtc)
 }
 
 /* The clock goes on from what the time registers say. timegm() takes any nonsense a guest writes:
- * the 45th of a month is in the next one. */
+ * the 45th of a month is in the next one. Years that nanoseconds since 1970 cannot count give the
+ * nearest that they can. */
 static void rtc_take_time(struct rtc *rtc)
 {
     struct tm tm = {
@@ -121,7 +123,8 @@ static void rtc_take_time(struct rtc *rtc)
         .tm_year = (int)(rtc_decode(rtc, rtc->cmos[RTC_CENTURY]) * 100
                          + rtc_decode(rtc, rtc->cmos[RTC_YEAR])) - 1900,
     };
-    rtc->offset_ns += timegm(&tm) * SECOND_NS - rtc_now_ns(rtc);
+    int64_t seconds = CLAMP(timegm(&tm), 0, LATEST_SECOND);
+    rtc->offset_ns += seconds * SECOND_NS - rtc_now_ns(rtc);
     rtc->seen_second = rtc_now_ns(rtc) / SECOND_NS;
 }
 
