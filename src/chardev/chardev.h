@@ -61,6 +61,10 @@ void chardevs_set_mux_keys(const struct chardev_mux_keys *keys);
 
 bool chardevs_use_stdio(void);  /* is one of them stdio? (not together with -daemonize) */
 void chardevs_activate(void);   /* the machine starts: the terminal becomes raw */
-void chardevs_close_all(void);  /* writes what is queued, restores the terminal */
+
+/* Gives readers that are behind time to take what is queued: until all is taken, or one takes nothing for
+ * `patience_ms`. */
+void chardevs_flush(unsigned patience_ms);
+void chardevs_close_all(void);  /* restores the terminal */
 
 #endif

@@ -13,7 +13,6 @@
 #define THROTTLE_MS 10
 #define STALL_NS 1000000000ull
 #define READ_BYTES 4096
-#define DRAIN_AT_EXIT_MS 500
 
 struct chardev_source {
     GSource source;
@@ -377,10 +376,9 @@ void chardevs_activate(void)
     }
 }
 
-/* Gives a reader that is there a moment to take the rest. */
-static void drain(struct chardev *chardev)
+static void flush(struct chardev *chardev, uint64_t patience_ns)
 {
-    uint64_t end_ns = clock_now_ns() + DRAIN_AT_EXIT_MS * 1000000ull;
+    uint64_t end_ns = clock_now_ns() + patience_ns;
 
     pthread_mutex_lock(&chardev->lock);
     while (queued(chardev) && chardev->out_fd >= 0 && !atomic_load(&chardev->failed) &&
@@ -390,9 +388,15 @@ static void drain(struct chardev *chardev)
         poll(&poll_out, 1, THROTTLE_MS);
         queue_flush(chardev);
         if (queued(chardev) < before)
-            end_ns = clock_now_ns() + DRAIN_AT_EXIT_MS * 1000000ull;
+            end_ns = clock_now_ns() + patience_ns;
     }
     pthread_mutex_unlock(&chardev->lock);
+}
+
+void chardevs_flush(unsigned patience_ms)
+{
+    for (guint i = 0; chardevs && i < chardevs->len; i++)
+        flush(chardevs->pdata[i], patience_ms * 1000000ull);
 }
 
 void chardevs_close_all(void)
@@ -400,7 +404,6 @@ void chardevs_close_all(void)
     while (chardevs && chardevs->len) {
         struct chardev *chardev = g_ptr_array_steal_index(chardevs, chardevs->len - 1);
         chardev_detach(chardev);
-        drain(chardev);
         chardev->driver->close(chardev);
         chardev_free(chardev);
     }

@@ -113,7 +113,7 @@ APPLY(apply_log_file)
 APPLY(apply_timing)
 {
     config_of(target)->timing = true;
-    timing_enabled = true;
+    timing_print();
     return OPTION_GOOD;
 }
 

@@ -267,9 +267,12 @@ static bool run(struct session *session, int *exit_code, GError **error)
 
     bool good = run_machine(session, vm, monitor_chardev, ready_fd, &monitor, error);
     *exit_code = vm->exit_code;
+    /* Who ends the machine from outside does not want to wait for whoever reads its output. */
+    unsigned patience_ms = vm->ended_by_host ? 200 : 5000;
     g_source_remove(watch);
     vm_free(vm);
     monitor_free(monitor);
+    chardevs_flush(patience_ms);
     return good;
 }
 

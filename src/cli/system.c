@@ -330,7 +330,7 @@ APPLY(apply_timing)
 {
     struct system *sys = target;
     sys->session->config->timing = true;
-    timing_enabled = true;
+    timing_print();
     return OPTION_GOOD;
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <time.h>
 
-bool timing_enabled;
+static bool printing; /* set before threads start */
 
 static const char *const phase_labels[TIMING_COUNT] = {
 #define X(name, label, meaning) label,
@@ -31,14 +31,29 @@ void timing_init(void)
     exec_ns = clock_read_ns(CLOCK_MONOTONIC) - clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
+static void phase_print(enum timing_phase phase)
+{
+    uint64_t reached = atomic_load(&marks[phase]);
+    fprintf(stderr, "timing: %-22s %8.2f ms\n", phase_labels[phase], (reached - exec_ns) / 1e6);
+}
+
+void timing_print(void)
+{
+    printing = true;
+    for (unsigned phase = 0; phase < TIMING_COUNT; phase++) {
+        if (timing_marked(phase))
+            phase_print(phase);
+    }
+}
+
 void timing_mark(enum timing_phase phase)
 {
     uint_fast64_t unmarked = 0;
-    if (atomic_load_explicit(&marks[phase], memory_order_relaxed))
+    if (timing_marked(phase))
         return;
-    uint64_t now = clock_read_ns(CLOCK_MONOTONIC);
-    if (atomic_compare_exchange_strong(&marks[phase], &unmarked, now) && timing_enabled)
-        fprintf(stderr, "timing: %-22s %8.2f ms\n", phase_labels[phase], (now - exec_ns) / 1e6);
+    if (atomic_compare_exchange_strong(&marks[phase], &unmarked, clock_read_ns(CLOCK_MONOTONIC)) &&
+        printing)
+        phase_print(phase);
 }
 
 bool timing_marked(enum timing_phase phase)

@@ -19,12 +19,14 @@
 enum timing_phase { TIMING_PHASES(X) TIMING_COUNT };
 #undef X
 
-extern bool timing_enabled; /* set by -timing before threads start */
-
 /* Called first thing in main(): the reference of all phases. */
 void timing_init(void);
 
-/* Records `phase` if it is the first time; with -timing, prints its line on standard error. */
+/* -timing: prints a line on standard error for each phase reached so far, and for each as it is
+ * reached. Before threads start. */
+void timing_print(void);
+
+/* Records `phase` if it is the first time. */
 void timing_mark(enum timing_phase phase);
 bool timing_marked(enum timing_phase phase);
 

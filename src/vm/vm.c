@@ -344,6 +344,7 @@ static void shut_down(struct vm *vm, unsigned asked)
         vm->state = RUN_STATE_SHUTDOWN;
         return;
     }
+    vm->ended_by_host = asked & by_host;
     end_loop(vm, asked & 1u << VM_SHUTDOWN_ERROR ? 1 : 0);
 }
 

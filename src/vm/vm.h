@@ -56,6 +56,7 @@ struct vm {
     atomic_bool a20_off;   /* [atomic] see board_set_a20(); vCPUs take it over on VCPU_ENGINE */
     enum run_state state;  /* [main] */
     int exit_code;         /* [main] of the process when the loop ends */
+    bool ended_by_host;    /* [main] by a signal or the user, not by the guest */
     GMainLoop *loop;
     atomic_uint asked;     /* what vm_request_*() want of the main loop, see vm.c */
     atomic_int asked_exit_code;

@@ -157,6 +157,7 @@ static void test_close_flushes(void)
     gsize length;
 
     write_flood(&flood);
+    chardevs_flush(1000);
     chardevs_close_all();
     g_file_get_contents(path, &content, &length, NULL);
     tap_ok(length == FLOOD_BYTES, "a file has it all after the end");
