@@ -18,7 +18,7 @@ ROUNDS = 8
 
 
 def endure(name, options):
-    arguments = [SYSTEM, "-accel", ENGINE, "-display", "none", "-serial", "null", "-no-reboot", "-m", "64M", *options]
+    arguments = [SYSTEM, "-accel", ENGINE, "-display", "none", "-serial", "null", "-no-reboot", "-m", "128M", *options]
     process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT)
     stopped = False
@@ -57,7 +57,7 @@ def main():
         damaged = bytearray(kernel)
         for _ in range(200):
             damaged[setup_size + noise.randrange(0x8000)] = noise.randrange(256)
-        endure(f"a kernel damaged {seed}", ["-kernel", written("damaged", damaged), "-m", "256M"])
+        endure(f"a kernel damaged {seed}", ["-kernel", written("damaged", damaged)])
     endure("firmware of zeros", ["-bios", written("zeros", bytes(65536))])
     endure("firmware of ones", ["-bios", written("ones", b"\xff" * 65536)])
     endure("firmware that halts for ever", ["-bios", written("halt", b"\xfa\xf4\xeb\xfc" * 16384)])

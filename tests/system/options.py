@@ -8,8 +8,8 @@ import signal
 import tempfile
 import time
 
-from yadotest import (PATIENCE, Machine, Timeout, attempt, done, guest_file, kvm_problem, ok,
-                      portio_initrd, run, skip)
+from yadotest import (PATIENCE, Machine, Timeout, attempt, done, guest_file, kvm_missing,
+                      kvm_problem, ok, portio_initrd, run, skip)
 
 FOLDER = tempfile.mkdtemp()
 
@@ -57,15 +57,18 @@ def engines():
     lines = [line for line in text.splitlines() if re.search(r"\b(kvm|bt)\b", line, re.IGNORECASE)]
     ok(len(lines) == 1, "one line says which engine runs and why", text[-1500:])
     boot_with(["-M", "pc,accel=kvm:bt"], "-M pc,accel=kvm:bt falls back in order")
-    if kvm_problem():
+    if kvm_missing():
         for options in (["-accel", "kvm"], ["-enable-kvm"], ["-machine", "accel=kvm"]):
             status, _, err = run(["-display", "none", "-serial", "null", *options,
                                   "-kernel", guest_file("vmlinuz")])
             ok(status == 1 and len(err.splitlines()) == 1 and "/dev/kvm" in err,
                f"{' '.join(options)} does not fall back but says why", f"status {status}\n{err}")
     else:
-        boot_with(["-accel", "kvm"], "-accel kvm")
-        boot_with(["-enable-kvm", "-smp", "2"], "-enable-kvm with two CPUs")
+        for options in (["-accel", "kvm"], ["-enable-kvm", "-smp", "2"]):
+            if kvm_problem():
+                skip(" ".join(options), kvm_problem())
+            else:
+                boot_with(options, " ".join(options))
         skip("-accel kvm where KVM cannot be used", "/dev/kvm can be opened here")
 
 

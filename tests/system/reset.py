@@ -16,7 +16,7 @@ echo first life; portio 0x71 0x5a; reboot -f
 REBOOT = "reboot -f"
 
 WAYS = [("k", "the keyboard controller"), ("t", "a triple fault"), ("p", "port 0xcf9"),
-        ("a", "ACPI"), ("k", "the keyboard controller on microvm")]
+        ("a", "ACPI"), ("t", "a triple fault on microvm")]
 
 
 def second_life(way, name):

@@ -14,7 +14,6 @@ def interactive():
                "--memory", "384M", "--cpus", "1", "--append", "quiet",
                "--accel", ENGINE]
     with Machine(program=program, kernel=None, rows=41, columns=123) as machine:
-        before = termios.tcgetattr(machine.master)
         machine.wait_prompt()
         ok("Ctrl-]" in machine.text(), "it says how to leave", machine.text())
         size = machine.command("stty size").strip()
@@ -32,7 +31,7 @@ def interactive():
         machine.send("\x1d\x1d")
         status = machine.wait(timeout=10)
         ok(status == 0, "Ctrl-] twice leaves, with status 0", status)
-        ok(termios.tcgetattr(machine.master) == before, "the terminal is as it was before")
+        ok(termios.tcgetattr(machine.master) == machine.terminal_before, "the terminal is as it was before")
 
 
 def power_off():

@@ -138,6 +138,7 @@ class Machine:
         self.eof = False
         self.master, slave = pty.openpty()
         self.resize(rows, columns)
+        self.terminal_before = termios.tcgetattr(slave)
         self.process = subprocess.Popen(self.arguments, stdin=slave, stdout=slave, stderr=slave,
                                         start_new_session=True, preexec_fn=take_terminal)
         os.close(slave)
@@ -249,13 +250,21 @@ def take_terminal():
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def kvm_problem():
-    """Why KVM cannot be used here, or None."""
+def kvm_missing():
+    """Why there is no KVM here, or None."""
     try:
         os.close(os.open("/dev/kvm", os.O_RDWR))
     except OSError as error:
         return f"/dev/kvm: {error.strerror}"
     return None
+
+
+def kvm_problem():
+    """Why Linux does not run on KVM here, or None."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        virtualizes = {"vmx", "svm"} & set(file.read().split())
+    return kvm_missing() or (None if virtualizes else
+                             "this host's KVM has no hardware virtualization below it")
 
 
 def attempt(name, function, *arguments):
