@@ -27,6 +27,7 @@
 #define PV_ASYNC_PF_INT (1u << 14)
 #define PV_CLOCK_STABLE (1u << 24)
 #define PV_LEAF 0x40000001
+#define ADDRESS_SIZES_LEAF 0x80000008
 
 /* Leaf 1 ECX: these two need the kernel's local APIC. */
 #define X2APIC (1u << 21)
@@ -106,6 +107,15 @@ bool kvm_cpuid_query(struct vm *vm, GError **error)
     return kvm->model != NULL;
 }
 
+/* The kernel takes linear addresses of 48 or 57 bits only, for a CPU without long mode as well. */
+static uint32_t address_sizes_accepted(uint32_t eax)
+{
+    uint32_t linear_bits = eax >> 8 & 0xff;
+    if (linear_bits == 48 || linear_bits == 57)
+        return eax;
+    return (eax & ~0xff00u) | 48 << 8;
+}
+
 bool kvm_cpuid_load(struct vcpu *vcpu, GError **error)
 {
     const struct x86_model *model = vcpu->vm->engine_vm->model;
@@ -116,6 +126,8 @@ bool kvm_cpuid_load(struct vcpu *vcpu, GError **error)
     for (unsigned i = 0; i < count; i++) {
         uint32_t out[4];
         x86_model_cpuid(model, vcpu->index, leaves[i].leaf, leaves[i].subleaf, out);
+        if (leaves[i].leaf == ADDRESS_SIZES_LEAF)
+            out[0] = address_sizes_accepted(out[0]);
         table->entries[i] = (struct kvm_cpuid_entry2){
             .function = leaves[i].leaf,
             .index = leaves[i].subleaf,
