@@ -241,7 +241,7 @@ static void extended_leaf(const struct x86_model *model, unsigned index, uint32_
             set(out, index, index, 0, 0);
         break;
     case 0x80000021:
-        set(out, f[FEATURE_EXT21_EAX], 0, 0, 0);
+        set(out, f[FEATURE_EXT21_EAX], 0, f[FEATURE_EXT21_ECX], 0);
         break;
     }
 }

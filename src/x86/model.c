@@ -58,6 +58,7 @@ static const struct {
     [FEATURE_EXT7_EDX] = { 0x80000007, 0, 3 },
     [FEATURE_EXT8_EBX] = { 0x80000008, 0, 1 },
     [FEATURE_EXT21_EAX] = { 0x80000021, 0, 0 },
+    [FEATURE_EXT21_ECX] = { 0x80000021, 0, 2 },
     [FEATURE_6_EAX] = { 6, 0, 0 },
     [FEATURE_XSAVE_EAX] = { 0xd, 1, 0 },
     [FEATURE_XCR0] = { 0xd, 0, 0 },
@@ -112,7 +113,8 @@ static void source_init(struct source *source)
     set_bit(source->allowed, FEATURE_1_ECX, 31);
     set_bit(source->allowed, FEATURE_6_EAX, 2);
     source->allowed[FEATURE_XCR0] = source->host[FEATURE_XCR0];
-    source->allowed[FEATURE_ARCH_CAPABILITIES] = 0; /* KVM fills the MSR itself */
+    /* KVM fills that MSR itself. */
+    source->allowed[FEATURE_ARCH_CAPABILITIES] = source->allowed[FEATURE_ARCH_CAPABILITIES_HIGH] = 0;
 }
 
 /* ---- Bases ---------------------------------------------------------------------------------- */
@@ -173,10 +175,10 @@ static void drop_foreign(struct x86_model *model)
     if (model->vendor == X86_VENDOR_AMD) {
         f[FEATURE_7_EDX] &= ~(1u << 10 | 1u << 26 | 1u << 27 | 1u << 29 | 1u << 31);
         f[FEATURE_7_2_EDX] = 0;
-        f[FEATURE_ARCH_CAPABILITIES] = 0;
+        f[FEATURE_ARCH_CAPABILITIES] = f[FEATURE_ARCH_CAPABILITIES_HIGH] = 0;
     } else {
         f[FEATURE_EXT8_EBX] &= 1u << 9;
-        f[FEATURE_EXT21_EAX] = 0;
+        f[FEATURE_EXT21_EAX] = f[FEATURE_EXT21_ECX] = 0;
         f[FEATURE_EXT_ECX] &= ~(1u << 1 | 1u << 22);
         f[FEATURE_EXT_EDX] &= ~(1u << 25);
     }
@@ -259,12 +261,12 @@ static void base_named(struct x86_model *model, const struct named_model *named,
 static void add_immunity(struct x86_model *model)
 {
     if (model->vendor == X86_VENDOR_AMD)
-        add_names(model, "auto-ibrs ibpb ibrs amd-ssbd amd-no-ssb btc-no srso-no sbpb ibpb-brtype "
+        add_names(model, "auto-ibrs ibpb ibrs amd-ssbd amd-no-ssb btc-no srso-no tsa-sq-no tsa-l1-no sbpb ibpb-brtype "
                          "null-sel-clr-base no-nested-data-bp lfence-always-serializing");
     else
         add_names(model, "spec-ctrl ssbd arch-capabilities rdctl-no ibrs-all skip-l1dfl-vmentry "
                          "ssb-no mds-no pschange-mc-no taa-no sbdr-ssdp-no fbsdp-no psdp-no "
-                         "bhi-no pbrsb-no gds-no rfds-no");
+                         "bhi-no bhi-ctrl pbrsb-no gds-no rfds-no its-no mcdt-no");
 }
 
 static void add_paravirtual(struct x86_model *model, const struct source *source)
@@ -396,6 +398,8 @@ static bool parse_property(struct x86_model *model, struct request *request, con
         if (strlen(value) != 12)
             return fail(error, "CPU vendor '%s' does not have 12 characters", value);
         set_vendor(model, value);
+        if (model->engine == X86_MODEL_BT)
+            add_immunity(model);
         return true;
     }
     for (unsigned n = 0; n < G_N_ELEMENTS(numbers); n++) {
@@ -493,7 +497,7 @@ static bool drop_unsupported(struct x86_model *model, const struct source *sourc
         uint32_t lost = model->features[w] & ~source->allowed[w];
 
         model->features[w] &= source->allowed[w];
-        if (w == FEATURE_ARCH_CAPABILITIES && source->engine == X86_MODEL_KVM)
+        if (w >= FEATURE_ARCH_CAPABILITIES && source->engine == X86_MODEL_KVM)
             continue;
         for (unsigned n = 0; n < 32; n++) {
             const char *names = feature_words[w].names[n];
@@ -541,7 +545,7 @@ static void apply_dependencies(struct x86_model *model)
         xcr0 |= 1u << 9; /* PKRU */
     f[FEATURE_XCR0] = xcr0;
     if (!get_bit(f, HAS_ARCH_CAPABILITIES))
-        f[FEATURE_ARCH_CAPABILITIES] = 0;
+        f[FEATURE_ARCH_CAPABILITIES] = f[FEATURE_ARCH_CAPABILITIES_HIGH] = 0;
 }
 
 static void raise_levels(struct x86_model *model)
@@ -557,7 +561,7 @@ static void raise_levels(struct x86_model *model)
     model->xlevel = MAX(model->xlevel, 0x80000008u);
     if (get_bit(f, FEATURE_EXT_ECX, 22))
         model->xlevel = MAX(model->xlevel, 0x8000001eu);
-    if (f[FEATURE_EXT21_EAX])
+    if (f[FEATURE_EXT21_EAX] | f[FEATURE_EXT21_ECX])
         model->xlevel = MAX(model->xlevel, 0x80000021u);
 }
 

@@ -103,7 +103,7 @@ const struct feature_word_info feature_words[FEATURE_WORDS] = {
             [0] = "intel-psfd", [1] = "ipred-ctrl", [2] = "rrsba-ctrl",
             [3] = "ddpd-u", [4] = "bhi-ctrl", [5] = "mcdt-no",
         },
-        .bt_emulated = BIT(5),
+        .bt_emulated = BIT(4) | BIT(5),
     },
     [FEATURE_EXT_EDX] = {
         .where = "CPUID.80000001H:EDX",
@@ -159,6 +159,11 @@ const struct feature_word_info feature_words[FEATURE_WORDS] = {
         .bt_native = BIT(2),
         .bt_emulated = BIT(0) | BIT(6) | BIT(8) | BIT(27) | BIT(28) | BIT(29),
     },
+    [FEATURE_EXT21_ECX] = {
+        .where = "CPUID.80000021H:ECX",
+        .names = { [1] = "tsa-sq-no", [2] = "tsa-l1-no" },
+        .bt_emulated = BIT(1) | BIT(2),
+    },
     [FEATURE_6_EAX] = {
         .where = "CPUID.06H:EAX",
         .names = {
@@ -208,6 +213,11 @@ const struct feature_word_info feature_words[FEATURE_WORDS] = {
         },
         .bt_emulated = BIT(0) | BIT(1) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) |
             BIT(13) | BIT(14) | BIT(15) | BIT(20) | BIT(24) | BIT(26) | BIT(27),
+    },
+    [FEATURE_ARCH_CAPABILITIES_HIGH] = {
+        .where = "MSR(10AH).high",
+        .names = { [30] = "its-no" },
+        .bt_emulated = BIT(30),
     },
 };
 /* clang-format on */

@@ -182,7 +182,8 @@ bool x86_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
         *value = MCE_BANKS | MCG_CTL_P;
         return x86_has(cpu, HAS_MCA);
     case MSR_ARCH_CAPABILITIES:
-        *value = cpu->model->features[FEATURE_ARCH_CAPABILITIES];
+        *value = cpu->model->features[FEATURE_ARCH_CAPABILITIES] |
+                 (uint64_t)cpu->model->features[FEATURE_ARCH_CAPABILITIES_HIGH] << 32;
         return x86_has(cpu, HAS_ARCH_CAPABILITIES);
     case MSR_LASTBRANCH_FROM ... MSR_LASTEXCEPTION_TO:
         return true;
