@@ -80,6 +80,7 @@ static bool stdio_open(struct chardev *chardev, struct keyval *options, GError *
     if (stdio_used)
         return fail(error, "stdio is used by another chardev already; mux=on would share it");
     stdio_used = true;
+    terminal_guard();
     stdio->out_fd = out_open(&stdio->out_kind);
     chardev_set_fds(chardev, STDIN_FILENO, stdio->out_fd);
     chardev_send_event(chardev, CHARDEV_OPENED);

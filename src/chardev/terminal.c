@@ -16,8 +16,12 @@ void terminal_restore(void)
     tcsetattr(STDIN_FILENO, TCSANOW, &original);
 }
 
-/* Signals that kill with a core dump. An engine that uses one of them hands on what is not its own. */
-static const int fatal_signals[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+/* Signals that would kill us; SIGTERM and its like end the main loop in good order instead. An engine
+ * that uses one of these hands on what is not its own. */
+static const int fatal_signals[] = {
+    SIGABRT, SIGSEGV, SIGBUS,    SIGILL,  SIGFPE,  SIGTRAP, SIGSYS,  SIGUSR2,
+    SIGALRM, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ, SIGIO,   SIGPWR,  SIGSTKFLT,
+};
 
 static void die(int number)
 {
@@ -25,10 +29,13 @@ static void die(int number)
     raise(number); /* the default action: SA_RESETHAND has put it back */
 }
 
-static void catch_fatal_signals(void)
+void terminal_guard(void)
 {
-    struct sigaction action = {.sa_handler = die, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    if (!isatty(STDIN_FILENO))
+        return;
+    atexit(terminal_restore);
 
+    const struct sigaction action = {.sa_handler = die, .sa_flags = SA_RESETHAND | SA_NODEFER};
     for (size_t i = 0; i < G_N_ELEMENTS(fatal_signals); i++) {
         struct sigaction old;
         /* Who has a handler already (a sanitizer, an engine) keeps it. */
@@ -55,8 +62,6 @@ void terminal_make_raw(bool signals)
     raw.c_cflag = (raw.c_cflag & ~(CSIZE | PARENB)) | CS8;
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
-    atexit(terminal_restore);
-    catch_fatal_signals();
     if (in_foreground() && !tcsetattr(STDIN_FILENO, TCSANOW, &raw))
         is_raw = 1;
 }

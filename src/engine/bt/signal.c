@@ -26,6 +26,9 @@ static const int greg_of[16] = {
     [H_R15] = REG_R15,
 };
 
+/* Set before vCPUs run. */
+static struct sigaction handlers_before[SIGSEGV + 1];
+
 /* Async-signal-safe: the process ends after it. */
 static void die(struct bt_vcpu *v, int signal, const siginfo_t *info, const ucontext_t *context)
 {
@@ -44,8 +47,8 @@ static void die(struct bt_vcpu *v, int signal, const siginfo_t *info, const ucon
                            cpu->regs[RDI], cpu->cr0, cpu->cr3, cpu->cr4);
     if (write(STDERR_FILENO, text, length) < 0)
         _exit(1);
-    struct sigaction fallback = { .sa_handler = SIG_DFL };
-    sigaction(signal, &fallback, NULL);
+    /* Executed once more, it reaches who handled it before: who restores the terminal, or a sanitizer. */
+    sigaction(signal, &handlers_before[signal], NULL);
 }
 
 /* Registers at the guest instruction that `rip` belongs to. */
@@ -149,9 +152,13 @@ bool bt_signals_init(GError **error)
     static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
     struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK };
     sigfillset(&action.sa_mask);
-    for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++)
-        if (sigaction(signals[i], &action, NULL) < 0)
+    for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++) {
+        struct sigaction before;
+        if (sigaction(signals[i], &action, &before) < 0)
             return fail_errno(error, "cannot handle signal %d", signals[i]);
+        if (before.sa_sigaction != handle)
+            handlers_before[signals[i]] = before;
+    }
     return true;
 }
 
