@@ -29,6 +29,7 @@
 #define MODE_SYSTEM 0x04
 #define MODE_KEYBOARD_DISABLED 0x10
 #define MODE_AUX_DISABLED 0x20
+#define MODE_TRANSLATE 0x40 /* scan codes of set 2 arrive as set 1 */
 
 #define OUTPUT_NO_RESET 0x01 /* output port: low resets the CPU */
 #define OUTPUT_A20 0x02
@@ -293,7 +294,8 @@ static bool i8042_realize(struct device *dev, GError **error)
 static void i8042_reset(struct device *dev)
 {
     struct i8042 *kbc = container_of(dev, struct i8042, dev);
-    kbc->mode = MODE_KEYBOARD_INTERRUPT | MODE_AUX_INTERRUPT;
+    /* As firmware leaves it: without firmware, systems look at it all the same. */
+    kbc->mode = MODE_KEYBOARD_INTERRUPT | MODE_AUX_INTERRUPT | MODE_SYSTEM | MODE_TRANSLATE;
     kbc->output_port = 0xcf; /* not in reset, A20 open */
     kbc->pending_command = kbc->keyboard_command = 0;
     kbc->scan_code_set = 2;
