@@ -4,17 +4,27 @@
 #include "x86/descriptor.h"
 
 /* Unaligned host accesses. */
-struct __attribute__((packed)) any16 { uint16_t v; };
-struct __attribute__((packed)) any32 { uint32_t v; };
-struct __attribute__((packed)) any64 { uint64_t v; };
+struct __attribute__((packed)) any16 {
+    uint16_t v;
+};
+struct __attribute__((packed)) any32 {
+    uint32_t v;
+};
+struct __attribute__((packed)) any64 {
+    uint64_t v;
+};
 
 static inline uint64_t host_load(const void *from, unsigned size)
 {
     switch (size) {
-    case 1: return *(const uint8_t *)from;
-    case 2: return ((const struct any16 *)from)->v;
-    case 4: return ((const struct any32 *)from)->v;
-    case 8: return ((const struct any64 *)from)->v;
+    case 1:
+        return *(const uint8_t *)from;
+    case 2:
+        return ((const struct any16 *)from)->v;
+    case 4:
+        return ((const struct any32 *)from)->v;
+    case 8:
+        return ((const struct any64 *)from)->v;
     default: {
         uint64_t value = 0;
         x86_copy(&value, from, size);
@@ -26,11 +36,20 @@ static inline uint64_t host_load(const void *from, unsigned size)
 static inline void host_store(void *to, uint64_t value, unsigned size)
 {
     switch (size) {
-    case 1: *(uint8_t *)to = value; break;
-    case 2: ((struct any16 *)to)->v = value; break;
-    case 4: ((struct any32 *)to)->v = value; break;
-    case 8: ((struct any64 *)to)->v = value; break;
-    default: x86_copy(to, &value, size);
+    case 1:
+        *(uint8_t *)to = value;
+        break;
+    case 2:
+        ((struct any16 *)to)->v = value;
+        break;
+    case 4:
+        ((struct any32 *)to)->v = value;
+        break;
+    case 8:
+        ((struct any64 *)to)->v = value;
+        break;
+    default:
+        x86_copy(to, &value, size);
     }
 }
 
@@ -228,10 +247,14 @@ void x86_probe(struct x86_cpu *cpu, uint64_t linear, unsigned size, unsigned acc
 static uint64_t host_cas(void *at, uint64_t old, uint64_t value, unsigned size)
 {
     switch (size) {
-    case 1: return __sync_val_compare_and_swap((uint8_t *)at, (uint8_t)old, (uint8_t)value);
-    case 2: return __sync_val_compare_and_swap((uint16_t *)at, (uint16_t)old, (uint16_t)value);
-    case 4: return __sync_val_compare_and_swap((uint32_t *)at, (uint32_t)old, (uint32_t)value);
-    default: return __sync_val_compare_and_swap((uint64_t *)at, old, value);
+    case 1:
+        return __sync_val_compare_and_swap((uint8_t *)at, (uint8_t)old, (uint8_t)value);
+    case 2:
+        return __sync_val_compare_and_swap((uint16_t *)at, (uint16_t)old, (uint16_t)value);
+    case 4:
+        return __sync_val_compare_and_swap((uint32_t *)at, (uint32_t)old, (uint32_t)value);
+    default:
+        return __sync_val_compare_and_swap((uint64_t *)at, old, value);
     }
 }
 
@@ -282,8 +305,8 @@ uint64_t x86_seg_check(struct x86_cpu *cpu, enum x86_seg seg, uint64_t offset, u
             seg_fault(cpu, seg);
         linear = (uint32_t)(s->base + offset);
     }
-    if (unlikely((cpu->rflags & FLAG_AC) && (cpu->cr0 & CR0_AM) && cpu->cpl == 3) &&
-        size <= 8 && (linear & (size - 1)))
+    if (unlikely((cpu->rflags & FLAG_AC) && (cpu->cr0 & CR0_AM) && cpu->cpl == 3) && size <= 8
+        && (linear & (size - 1)))
         x86_raise_error(cpu, VECTOR_AC, 0);
     return linear;
 }

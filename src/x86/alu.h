@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Integer arithmetic whose flags the host CPU computes: the operation itself is executed, so results
- * and flags (defined or not) are the hardware's. Internal to src/x86. */
+/* Integer arithmetic whose flags the host CPU computes: the operation itself is executed, so
+ * results and flags (defined or not) are the hardware's. Internal to src/x86. */
 #ifndef YADO_X86_ALU_H
 #define YADO_X86_ALU_H
 
@@ -9,8 +9,7 @@
 /* What LAHF puts into AH and SETO into AL, as RFLAGS bits. (No PUSHF: the red zone.) */
 static inline uint64_t flags_from_ax(uint64_t ax)
 {
-    return ((ax >> 8) & (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF)) |
-           (ax & 1 ? FLAG_OF : 0);
+    return ((ax >> 8) & (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF)) | (ax & 1 ? FLAG_OF : 0);
 }
 
 static inline void flags_set(struct x86_cpu *cpu, uint64_t flags)

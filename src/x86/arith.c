@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Ordinary integer arithmetic, for the operands that the translator does not handle inline: segments
- * with a base or limit, page crossings, devices, pages it guards. The operation is always executed by
- * the host CPU on copies (alu.h's reasoning), so its flags are right by construction. */
+/* Ordinary integer arithmetic, for the operands that the translator does not handle inline:
+ * segments with a base or limit, page crossings, devices, pages it guards. The operation is always
+ * executed by the host CPU on copies (alu.h's reasoning), so its flags are right by construction.
+ */
 #include "x86/alu.h"
 #include "x86/handlers.h"
 
 /* ---- Executing one operation on the host ---------------------------------------------------- */
 
+/* clang-format off */
 /* CF comes from `flags` where the operation reads it; `flags` returns all six. */
 #define HOST_OP(suffix, modifier, text) \
     __asm__("btl $0, %k[in]\n\t" text suffix " %" modifier "[b], %" modifier "[a]" \
@@ -79,6 +81,8 @@ static uint64_t host_shift(unsigned mnemonic, uint64_t a, uint64_t b, unsigned s
         *flags = (old & ~(uint64_t)(FLAG_CF | FLAG_OF)) | (*flags & (FLAG_CF | FLAG_OF));
     return a & width_mask(size);
 }
+
+/* clang-format on */
 
 /* ---- Read, modify, write -------------------------------------------------------------------- */
 
@@ -176,7 +180,9 @@ enum x86_next x86_do_shift(struct x86_cpu *cpu, const struct x86_insn *insn)
 
 #define DOUBLE_SHIFT(text, suffix, modifier) \
     __asm__(text suffix " %%cl, %" modifier "[b], %" modifier "[a]\n\tlahf\n\tseto %%al" \
-            : [a] "+&r"(a), "=&a"(ax) : [b] "r"(b), "c"(count) : "cc")
+            : [a] "+&r"(a), "=&a"(ax) \
+            : [b] "r"(b), "c"(count) \
+            : "cc")
 
 /* SHLD, SHRD. */
 enum x86_next x86_do_double_shift(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -353,10 +359,14 @@ static uint64_t modify_bit(const struct x86_insn *insn, uint64_t old, uint64_t b
 
     *flags = (*flags & ~(uint64_t)FLAG_CF) | (old & mask ? FLAG_CF : 0);
     switch (insn->mnemonic) {
-    case ZYDIS_MNEMONIC_BTS: return old | mask;
-    case ZYDIS_MNEMONIC_BTR: return old & ~mask;
-    case ZYDIS_MNEMONIC_BTC: return old ^ mask;
-    default: return old;
+    case ZYDIS_MNEMONIC_BTS:
+        return old | mask;
+    case ZYDIS_MNEMONIC_BTR:
+        return old & ~mask;
+    case ZYDIS_MNEMONIC_BTC:
+        return old ^ mask;
+    default:
+        return old;
     }
 }
 
@@ -369,16 +379,16 @@ enum x86_next x86_do_bit_test(struct x86_cpu *cpu, const struct x86_insn *insn)
     uint64_t offset, linear;
 
     if (insn->op[0].kind != X86_OPERAND_MEM) {
-        uint64_t value = modify_bit(insn, x86_operand_read(cpu, insn, 0), number & (bits - 1),
-                                    &flags);
+        uint64_t value =
+            modify_bit(insn, x86_operand_read(cpu, insn, 0), number & (bits - 1), &flags);
         if (write)
             x86_operand_write(cpu, insn, 0, value);
     } else {
         offset = operand_offset(cpu, insn);
         if (insn->op[1].kind == X86_OPERAND_REG)
             offset += (sign_extend(number, size) >> (size == 8 ? 6 : size == 4 ? 5 : 4)) * size;
-        linear = x86_seg_check(cpu, insn->segment, offset & width_mask(insn->addr_width), size,
-                               write);
+        linear =
+            x86_seg_check(cpu, insn->segment, offset & width_mask(insn->addr_width), size, write);
         if (write)
             modify_memory(cpu, insn, linear, size, number & (bits - 1), modify_bit, &flags);
         else
@@ -391,12 +401,19 @@ enum x86_next x86_do_bit_test(struct x86_cpu *cpu, const struct x86_insn *insn)
 
 #define BIT_SCAN(text, suffix, modifier) \
     __asm__(text suffix " %" modifier "[b], %" modifier "[a]\n\tlahf\n\tseto %%al" \
-            : [a] "+&r"(a), "=&a"(ax) : [b] "r"(b) : "cc")
+            : [a] "+&r"(a), "=&a"(ax) \
+            : [b] "r"(b) \
+            : "cc")
 #define SCAN_BY_SIZE(text) \
     switch (insn->op[0].size) { \
-    case 2: BIT_SCAN(text, "w", "w"); break; \
-    case 4: BIT_SCAN(text, "l", "k"); break; \
-    default: BIT_SCAN(text, "q", "q"); \
+    case 2: \
+        BIT_SCAN(text, "w", "w"); \
+        break; \
+    case 4: \
+        BIT_SCAN(text, "l", "k"); \
+        break; \
+    default: \
+        BIT_SCAN(text, "q", "q"); \
     }
 
 /* BSF, BSR, LZCNT, TZCNT, POPCNT. A BSF of zero leaves the destination as the host leaves it. */
@@ -406,11 +423,20 @@ enum x86_next x86_do_bit_scan(struct x86_cpu *cpu, const struct x86_insn *insn)
     uint64_t a = cpu->regs[reg], b = x86_operand_read(cpu, insn, 1), ax;
 
     switch (insn->mnemonic) {
-    case ZYDIS_MNEMONIC_BSF: SCAN_BY_SIZE("bsf"); break;
-    case ZYDIS_MNEMONIC_BSR: SCAN_BY_SIZE("bsr"); break;
-    case ZYDIS_MNEMONIC_LZCNT: SCAN_BY_SIZE("lzcnt"); break;
-    case ZYDIS_MNEMONIC_TZCNT: SCAN_BY_SIZE("tzcnt"); break;
-    default: SCAN_BY_SIZE("popcnt");
+    case ZYDIS_MNEMONIC_BSF:
+        SCAN_BY_SIZE("bsf");
+        break;
+    case ZYDIS_MNEMONIC_BSR:
+        SCAN_BY_SIZE("bsr");
+        break;
+    case ZYDIS_MNEMONIC_LZCNT:
+        SCAN_BY_SIZE("lzcnt");
+        break;
+    case ZYDIS_MNEMONIC_TZCNT:
+        SCAN_BY_SIZE("tzcnt");
+        break;
+    default:
+        SCAN_BY_SIZE("popcnt");
     }
     cpu->regs[reg] = a;
     flags_set(cpu, flags_from_ax(ax));
@@ -421,7 +447,9 @@ enum x86_next x86_do_bit_scan(struct x86_cpu *cpu, const struct x86_insn *insn)
 
 #define WIDE_MULTIPLY(text, suffix, modifier) \
     __asm__(text suffix " %" modifier "[b]\n\tseto %b[o]\n\tmovzbl %b[o], %k[o]" \
-            : "+a"(low), "+d"(high), [o] "=&r"(overflow) : [b] "r"(b) : "cc")
+            : "+a"(low), "+d"(high), [o] "=&r"(overflow) \
+            : [b] "r"(b) \
+            : "cc")
 
 /* MUL and one-operand IMUL: CF and OF say whether the upper half is needed; the other flags are
  * undefined and stay as they were. */
@@ -459,8 +487,8 @@ static enum x86_next multiply_wide(struct x86_cpu *cpu, const struct x86_insn *i
     reg_set(cpu, RAX, low, MAX(size, 2u));
     if (size > 1)
         reg_set(cpu, RDX, high, size);
-    cpu->rflags = (cpu->rflags & ~(uint64_t)(FLAG_CF | FLAG_OF)) |
-                  (overflow ? FLAG_CF | FLAG_OF : 0);
+    cpu->rflags =
+        (cpu->rflags & ~(uint64_t)(FLAG_CF | FLAG_OF)) | (overflow ? FLAG_CF | FLAG_OF : 0);
     return insn_done(cpu, insn);
 }
 
@@ -482,8 +510,8 @@ enum x86_next x86_do_imul(struct x86_cpu *cpu, const struct x86_insn *insn)
     overflow = __builtin_mul_overflow(a, b, &result);
     overflow = overflow || sign_extend(result, size) != result;
     x86_operand_write(cpu, insn, 0, result);
-    cpu->rflags = (cpu->rflags & ~(uint64_t)(FLAG_CF | FLAG_OF)) |
-                  (overflow ? FLAG_CF | FLAG_OF : 0);
+    cpu->rflags =
+        (cpu->rflags & ~(uint64_t)(FLAG_CF | FLAG_OF)) | (overflow ? FLAG_CF | FLAG_OF : 0);
     return insn_done(cpu, insn);
 }
 
@@ -573,7 +601,7 @@ enum x86_next x86_do_add_chain(struct x86_cpu *cpu, const struct x86_insn *insn)
 
     if (size == 8) {
         out = __builtin_add_overflow(a, b, &sum);
-        out |= __builtin_add_overflow(sum, (uint64_t)!!(cpu->rflags & carry), &sum);
+        out |= __builtin_add_overflow(sum, (uint64_t) !!(cpu->rflags & carry), &sum);
     } else {
         sum = a + b + !!(cpu->rflags & carry);
         out = sum >> 32;
@@ -588,10 +616,17 @@ enum x86_next x86_do_crc32(struct x86_cpu *cpu, const struct x86_insn *insn)
     uint64_t crc = (uint32_t)cpu->regs[insn->op[0].reg], value = x86_operand_read(cpu, insn, 1);
 
     switch (insn->op[1].size) {
-    case 1: __asm__("crc32b %b1, %k0" : "+r"(crc) : "r"(value)); break;
-    case 2: __asm__("crc32w %w1, %k0" : "+r"(crc) : "r"(value)); break;
-    case 4: __asm__("crc32l %k1, %k0" : "+r"(crc) : "r"(value)); break;
-    default: __asm__("crc32q %1, %0" : "+r"(crc) : "r"(value));
+    case 1:
+        __asm__("crc32b %b1, %k0" : "+r"(crc) : "r"(value));
+        break;
+    case 2:
+        __asm__("crc32w %w1, %k0" : "+r"(crc) : "r"(value));
+        break;
+    case 4:
+        __asm__("crc32l %k1, %k0" : "+r"(crc) : "r"(value));
+        break;
+    default:
+        __asm__("crc32q %1, %0" : "+r"(crc) : "r"(value));
     }
     cpu->regs[insn->op[0].reg] = crc;
     return insn_done(cpu, insn);

@@ -7,8 +7,8 @@
 /* ---- CR0 to CR8 ----------------------------------------------------------------------------- */
 
 #define CR0_DEFINED \
-    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
-     CR0_PG)
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD \
+     | CR0_PG)
 #define CR3_NO_FLUSH (1ull << 63)
 
 static void gp0(struct x86_cpu *cpu) __attribute__((noreturn, cold));
@@ -35,15 +35,15 @@ static void write_cr0(struct x86_cpu *cpu, uint64_t value)
         gp0(cpu);
     if (changed & CR0_PG) {
         if (value & CR0_PG) {
-            if ((cpu->efer & EFER_LME) &&
-                (!(cpu->cr4 & CR4_PAE) || (cpu->seg[SEG_CS].attr & SEG_ATTR_L)))
+            if ((cpu->efer & EFER_LME)
+                && (!(cpu->cr4 & CR4_PAE) || (cpu->seg[SEG_CS].attr & SEG_ATTR_L)))
                 gp0(cpu);
         } else if (x86_code64(cpu) || (cpu->cr4 & CR4_PCIDE)) {
             gp0(cpu);
         }
     }
-    if ((changed & (CR0_PG | CR0_CD | CR0_NW)) &&
-        pae_paging(cpu, value, cpu->cr4, cpu->efer) && !x86_load_pdptes(cpu, cpu->cr3))
+    if ((changed & (CR0_PG | CR0_CD | CR0_NW)) && pae_paging(cpu, value, cpu->cr4, cpu->efer)
+        && !x86_load_pdptes(cpu, cpu->cr3))
         gp0(cpu);
 
     cpu->cr0 = value;
@@ -85,16 +85,15 @@ static void write_cr3(struct x86_cpu *cpu, uint64_t value)
 
 static uint64_t cr4_allowed(const struct x86_cpu *cpu)
 {
-    return (x86_has(cpu, HAS_VME) ? CR4_VME | CR4_PVI : 0) |
-           (x86_has(cpu, HAS_TSC) ? CR4_TSD : 0) | (x86_has(cpu, HAS_DE) ? CR4_DE : 0) |
-           (x86_has(cpu, HAS_PSE) ? CR4_PSE : 0) | (x86_has(cpu, HAS_PAE) ? CR4_PAE : 0) |
-           (x86_has(cpu, HAS_MCE) ? CR4_MCE : 0) | (x86_has(cpu, HAS_PGE) ? CR4_PGE : 0) |
-           CR4_PCE | (x86_has(cpu, HAS_FXSR) ? CR4_OSFXSR : 0) |
-           (x86_has(cpu, HAS_SSE) ? CR4_OSXMMEXCPT : 0) |
-           (x86_has(cpu, HAS_UMIP) ? CR4_UMIP : 0) |
-           (x86_has(cpu, HAS_FSGSBASE) ? CR4_FSGSBASE : 0) |
-           (x86_has(cpu, HAS_PCID) ? CR4_PCIDE : 0) | (x86_has(cpu, HAS_XSAVE) ? CR4_OSXSAVE : 0) |
-           (x86_has(cpu, HAS_SMEP) ? CR4_SMEP : 0) | (x86_has(cpu, HAS_SMAP) ? CR4_SMAP : 0);
+    return (x86_has(cpu, HAS_VME) ? CR4_VME | CR4_PVI : 0) | (x86_has(cpu, HAS_TSC) ? CR4_TSD : 0)
+           | (x86_has(cpu, HAS_DE) ? CR4_DE : 0) | (x86_has(cpu, HAS_PSE) ? CR4_PSE : 0)
+           | (x86_has(cpu, HAS_PAE) ? CR4_PAE : 0) | (x86_has(cpu, HAS_MCE) ? CR4_MCE : 0)
+           | (x86_has(cpu, HAS_PGE) ? CR4_PGE : 0) | CR4_PCE
+           | (x86_has(cpu, HAS_FXSR) ? CR4_OSFXSR : 0)
+           | (x86_has(cpu, HAS_SSE) ? CR4_OSXMMEXCPT : 0) | (x86_has(cpu, HAS_UMIP) ? CR4_UMIP : 0)
+           | (x86_has(cpu, HAS_FSGSBASE) ? CR4_FSGSBASE : 0)
+           | (x86_has(cpu, HAS_PCID) ? CR4_PCIDE : 0) | (x86_has(cpu, HAS_XSAVE) ? CR4_OSXSAVE : 0)
+           | (x86_has(cpu, HAS_SMEP) ? CR4_SMEP : 0) | (x86_has(cpu, HAS_SMAP) ? CR4_SMAP : 0);
 }
 
 static void write_cr4(struct x86_cpu *cpu, uint64_t value)
@@ -105,11 +104,10 @@ static void write_cr4(struct x86_cpu *cpu, uint64_t value)
         gp0(cpu);
     if (x86_long_mode(cpu) && !(value & CR4_PAE))
         gp0(cpu);
-    if ((changed & CR4_PCIDE) && (value & CR4_PCIDE) &&
-        (!x86_long_mode(cpu) || (cpu->cr3 & 0xfff)))
+    if ((changed & CR4_PCIDE) && (value & CR4_PCIDE) && (!x86_long_mode(cpu) || (cpu->cr3 & 0xfff)))
         gp0(cpu);
-    if ((changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) &&
-        pae_paging(cpu, cpu->cr0, value, cpu->efer) && !x86_load_pdptes(cpu, cpu->cr3))
+    if ((changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP))
+        && pae_paging(cpu, cpu->cr0, value, cpu->efer) && !x86_load_pdptes(cpu, cpu->cr3))
         gp0(cpu);
     cpu->cr4 = value;
     if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PCIDE))
@@ -129,14 +127,19 @@ static void write_cr8(struct x86_cpu *cpu, uint64_t value)
 static uint64_t read_cr(struct x86_cpu *cpu, unsigned cr)
 {
     switch (cr) {
-    case 0: return cpu->cr0;
-    case 2: return cpu->cr2;
-    case 3: return cpu->cr3;
-    case 4: return cpu->cr4;
+    case 0:
+        return cpu->cr0;
+    case 2:
+        return cpu->cr2;
+    case 3:
+        return cpu->cr3;
+    case 4:
+        return cpu->cr4;
     case 8:
         x86_quiesce(cpu);
         return cpu->ops->apic_tpr_read(cpu);
-    default: x86_raise(cpu, VECTOR_UD);
+    default:
+        x86_raise(cpu, VECTOR_UD);
     }
 }
 
@@ -155,11 +158,21 @@ enum x86_next x86_do_mov_control(struct x86_cpu *cpu, const struct x86_insn *ins
         return insn_done(cpu, insn);
     }
     switch (cr) {
-    case 0: write_cr0(cpu, value); break;
-    case 2: cpu->cr2 = value; return insn_done(cpu, insn);
-    case 3: write_cr3(cpu, value); break;
-    case 4: write_cr4(cpu, value); break;
-    case 8: write_cr8(cpu, value); break;
+    case 0:
+        write_cr0(cpu, value);
+        break;
+    case 2:
+        cpu->cr2 = value;
+        return insn_done(cpu, insn);
+    case 3:
+        write_cr3(cpu, value);
+        break;
+    case 4:
+        write_cr4(cpu, value);
+        break;
+    case 8:
+        write_cr8(cpu, value);
+        break;
     }
     return insn_done_jump(cpu, insn);
 }
@@ -208,8 +221,7 @@ static bool xcr0_valid(const struct x86_cpu *cpu, uint64_t value)
         return false;
     if ((value & XCR0_MPX) && (value & XCR0_MPX) != XCR0_MPX)
         return false;
-    return !(value & XCR0_AVX512) ||
-           ((value & XCR0_AVX512) == XCR0_AVX512 && (value & XCR0_AVX));
+    return !(value & XCR0_AVX512) || ((value & XCR0_AVX512) == XCR0_AVX512 && (value & XCR0_AVX));
 }
 
 enum x86_next x86_do_xsetbv(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -311,8 +323,8 @@ enum x86_next x86_do_invpcid(struct x86_cpu *cpu, const struct x86_insn *insn)
     linear = operand_linear(cpu, insn, 16, false);
     pcid = x86_load(cpu, linear, 8, 0);
     addr = x86_load(cpu, linear + 8, 8, 0);
-    if (type > 3 || pcid > 0xfff || (type < 2 && pcid && !(cpu->cr4 & CR4_PCIDE)) ||
-        (type == 0 && !x86_canonical(cpu, addr)))
+    if (type > 3 || pcid > 0xfff || (type < 2 && pcid && !(cpu->cr4 & CR4_PCIDE))
+        || (type == 0 && !x86_canonical(cpu, addr)))
         gp0(cpu);
     /* Entries of other PCIDs do not outlive a CR3 load here. */
     current = !(cpu->cr4 & CR4_PCIDE) || (cpu->cr3 & 0xfff) == pcid;

@@ -3,7 +3,8 @@
  * KVM can go on under the translator and back.
  *
  * Ownership: a vCPU's state belongs to its thread while it runs; others may look at it only while
- * the vCPU is stopped. What other threads do to a running vCPU goes through struct vcpu (engine.h). */
+ * the vCPU is stopped. What other threads do to a running vCPU goes through struct vcpu
+ * (engine.h). */
 #ifndef YADO_X86_CPU_H
 #define YADO_X86_CPU_H
 
@@ -133,14 +134,16 @@ struct x86_engine_ops {
     /* Paging changed. `keep_global`: entries of global pages may stay (CR3 load). */
     void (*flush_all)(struct x86_cpu *cpu, bool keep_global);
     void (*flush_page)(struct x86_cpu *cpu, uint64_t addr);
-    /* CR0, CR4, EFER, XCR0, CPL, code size, RFLAGS.AC, debug registers or segments may have changed.
-     * Not called for the bases of FS and GS in 64-bit code: they are to be read as code runs. */
+    /* CR0, CR4, EFER, XCR0, CPL, code size, RFLAGS.AC, debug registers or segments may have
+     * changed. Not called for the bases of FS and GS in 64-bit code: they are to be read as code
+     * runs. */
     void (*mode_changed)(struct x86_cpu *cpu);
     /* Physical memory as the guest sees it, with devices. */
     uint64_t (*phys_read)(struct x86_cpu *cpu, uint64_t gpa, unsigned size);
     void (*phys_write)(struct x86_cpu *cpu, uint64_t gpa, uint64_t value, unsigned size);
     /* Compare-and-swap on guest RAM (page table A/D bits); false if the value had changed. */
-    bool (*phys_cas)(struct x86_cpu *cpu, uint64_t gpa, uint64_t old, uint64_t value, unsigned size);
+    bool (*phys_cas)(struct x86_cpu *cpu, uint64_t gpa, uint64_t old, uint64_t value,
+                     unsigned size);
     uint64_t (*io_read)(struct x86_cpu *cpu, uint16_t port, unsigned size);
     void (*io_write)(struct x86_cpu *cpu, uint16_t port, uint64_t value, unsigned size);
     /* Local APIC: task priority (CR8), base and x2APIC MSRs; false means #GP. */
@@ -212,8 +215,9 @@ struct x86_cpu {
     const struct x86_engine_ops *ops;
     void *engine; /* the engine's own per-vCPU data */
 
-    uint8_t xsave[X86_XSAVE_BYTES] __attribute__((aligned(64))); /* standard (not compacted) format */
-    uint8_t xsave_scratch[X86_XSAVE_BYTES] __attribute__((aligned(64))); /* xsave.c, while it works */
+    /* Standard (not compacted) format; and a second area for xsave.c, while it works. */
+    uint8_t xsave[X86_XSAVE_BYTES] __attribute__((aligned(64)));
+    uint8_t xsave_scratch[X86_XSAVE_BYTES] __attribute__((aligned(64)));
 };
 
 static inline bool x86_long_mode(const struct x86_cpu *cpu) /* LMA: 64-bit or compatibility */

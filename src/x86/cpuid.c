@@ -103,8 +103,11 @@ static void leaf_7(const struct x86_model *model, uint32_t subleaf, uint32_t out
     const uint32_t *f = model->features;
 
     if (subleaf == 0)
-        set(out, f[FEATURE_7_2_EDX] ? 2 : f[FEATURE_7_1_EAX] ? 1 : 0, f[FEATURE_7_EBX],
-            f[FEATURE_7_ECX], f[FEATURE_7_EDX]);
+        set(out,
+            f[FEATURE_7_2_EDX]   ? 2
+            : f[FEATURE_7_1_EAX] ? 1
+                                 : 0,
+            f[FEATURE_7_EBX], f[FEATURE_7_ECX], f[FEATURE_7_EDX]);
     else if (subleaf == 1)
         set(out, f[FEATURE_7_1_EAX], 0, 0, 0);
     else if (subleaf == 2)
@@ -201,8 +204,7 @@ static void extended_leaf(const struct x86_model *model, unsigned index, uint32_
     case 0x80000000:
         set(out, model->xlevel, 0, 0, 0);
         if (amd)
-            set(out, model->xlevel, model->vendor_id[0], model->vendor_id[2],
-                model->vendor_id[1]);
+            set(out, model->xlevel, model->vendor_id[0], model->vendor_id[2], model->vendor_id[1]);
         break;
     case 0x80000001:
         set(out, amd ? model->signature : 0, 0, f[FEATURE_EXT_ECX],
@@ -210,7 +212,9 @@ static void extended_leaf(const struct x86_model *model, unsigned index, uint32_
         if (amd && model->cpus > 1)
             out[2] |= 2; /* cores, not threads */
         break;
-    case 0x80000002: case 0x80000003: case 0x80000004:
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004:
         brand_leaf(model, leaf - 0x80000002, out);
         break;
     case 0x80000005:
@@ -227,8 +231,8 @@ static void extended_leaf(const struct x86_model *model, unsigned index, uint32_
         set(out, 0, 0, 0, f[FEATURE_EXT7_EDX]);
         break;
     case 0x80000008:
-        set(out, model->phys_bits | (model_has(model, HAS_LM) ? 48 : 32) << 8,
-            f[FEATURE_EXT8_EBX], 0, 0);
+        set(out, model->phys_bits | (model_has(model, HAS_LM) ? 48 : 32) << 8, f[FEATURE_EXT8_EBX],
+            0, 0);
         if (amd && model->cpus > 1)
             out[2] = core_bits(model) << 12 | MIN(model->cpus - 1, 255u);
         break;
@@ -292,9 +296,17 @@ unsigned x86_model_leaves(const struct x86_model *model, struct x86_model_leaf *
     static const struct {
         uint32_t first, last, subleaves;
     } ranges[] = {
-        { 0, 3, 0 }, { 4, 4, 4 }, { 5, 6, 0 }, { 7, 7, 3 }, { 8, 0xa, 0 }, { 0xb, 0xb, 3 },
-        { 0xd, 0xd, 32 }, { KVM_LEAF, TIMING_LEAF, 0 }, { 0x80000000u, 0x8000001cu, 0 },
-        { 0x8000001du, 0x8000001du, 4 }, { 0x8000001eu, 0x80000021u, 0 },
+        { 0, 3, 0 },
+        { 4, 4, 4 },
+        { 5, 6, 0 },
+        { 7, 7, 3 },
+        { 8, 0xa, 0 },
+        { 0xb, 0xb, 3 },
+        { 0xd, 0xd, 32 },
+        { KVM_LEAF, TIMING_LEAF, 0 },
+        { 0x80000000u, 0x8000001cu, 0 },
+        { 0x8000001du, 0x8000001du, 4 },
+        { 0x8000001eu, 0x80000021u, 0 },
     };
     unsigned count = 0;
     uint32_t out[4];

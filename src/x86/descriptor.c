@@ -187,8 +187,8 @@ static void data_segment_check(struct x86_cpu *cpu, uint16_t selector, uint64_t 
 
     if (!(type & 0x10) || (type & 0xa) == 8) /* system, or code that cannot be read */
         x86_raise_error(cpu, VECTOR_GP, selector & ~3u);
-    if (!(desc_is_code(bits) && desc_is_conforming(bits)) &&
-        ((selector & 3u) > dpl || cpu->cpl > dpl))
+    if (!(desc_is_code(bits) && desc_is_conforming(bits))
+        && ((selector & 3u) > dpl || cpu->cpl > dpl))
         x86_raise_error(cpu, VECTOR_GP, selector & ~3u);
     if (!desc_present(bits))
         x86_raise_error(cpu, VECTOR_NP, selector & ~3u);

@@ -9,9 +9,18 @@
 
 /* System descriptor types (Intel SDM vol. 3, table 3-2) */
 enum {
-    DESC_TSS16 = 1, DESC_LDT = 2, DESC_TSS16_BUSY = 3, DESC_CALL_GATE16 = 4, DESC_TASK_GATE = 5,
-    DESC_INT_GATE16 = 6, DESC_TRAP_GATE16 = 7, DESC_TSS32 = 9, DESC_TSS32_BUSY = 11,
-    DESC_CALL_GATE32 = 12, DESC_INT_GATE32 = 14, DESC_TRAP_GATE32 = 15,
+    DESC_TSS16 = 1,
+    DESC_LDT = 2,
+    DESC_TSS16_BUSY = 3,
+    DESC_CALL_GATE16 = 4,
+    DESC_TASK_GATE = 5,
+    DESC_INT_GATE16 = 6,
+    DESC_TRAP_GATE16 = 7,
+    DESC_TSS32 = 9,
+    DESC_TSS32_BUSY = 11,
+    DESC_CALL_GATE32 = 12,
+    DESC_INT_GATE32 = 14,
+    DESC_TRAP_GATE32 = 15,
 };
 #define DESC_TYPE_BUSY 2u
 
@@ -74,8 +83,8 @@ bool x86_descriptor_read(struct x86_cpu *cpu, uint16_t selector, struct x86_desc
 void x86_descriptor_fetch(struct x86_cpu *cpu, uint16_t selector, uint8_t vector, unsigned ext,
                           struct x86_descriptor *desc);
 
-/* The upper half of a 16-byte system descriptor (long mode): base bits 63:32. #GP(selector) if outside
- * the table or its type field is not zero. */
+/* The upper half of a 16-byte system descriptor (long mode): base bits 63:32. #GP(selector) if
+ * outside the table or its type field is not zero. */
 uint32_t x86_descriptor_high(struct x86_cpu *cpu, uint16_t selector,
                              const struct x86_descriptor *desc);
 
@@ -97,8 +106,8 @@ static inline void segment_null(struct x86_segment *s, uint16_t selector, unsign
 /* Real and virtual-8086 mode: base from the selector; V86 also resets limit and rights. */
 void x86_segment_load_real(struct x86_cpu *cpu, enum x86_seg seg, uint16_t selector);
 
-/* Is an access of `size` bytes at `offset` inside the segment and of a type it allows? Not for 64-bit
- * code. Never raises. */
+/* Is an access of `size` bytes at `offset` inside the segment and of a type it allows? Not for
+ * 64-bit code. Never raises. */
 bool x86_segment_allows(const struct x86_cpu *cpu, const struct x86_segment *s, uint64_t offset,
                         unsigned size, bool write);
 
@@ -131,7 +140,8 @@ static inline uint64_t stack_rsp(uint64_t rsp, const struct x86_stack *stack)
 /* SS:ESP for privilege level `dpl` from a 16- or 32-bit TSS, #TS(tr) if beyond its limit. */
 void x86_tss_stack(struct x86_cpu *cpu, unsigned dpl, unsigned ext, uint16_t *ss, uint32_t *esp);
 
-/* 64-bit value at `offset` of the TSS (RSPn, ISTn); #TS(tr) beyond its limit, #SS if not canonical. */
+/* 64-bit value at `offset` of the TSS (RSPn, ISTn); #TS(tr) beyond its limit, #SS if not canonical.
+ */
 uint64_t x86_tss_rsp(struct x86_cpu *cpu, unsigned offset, unsigned ext);
 
 /* Checks the inner stack's segment and gives its hidden part; #TS or #SS with the selector. */
@@ -145,13 +155,13 @@ void x86_segment_load(struct x86_cpu *cpu, enum x86_seg seg, uint16_t selector);
 static inline void x86_set_cpl(struct x86_cpu *cpu, unsigned cpl)
 {
     cpu->cpl = cpl;
-    cpu->seg[SEG_SS].attr = (cpu->seg[SEG_SS].attr & ~(3u << SEG_ATTR_DPL_SHIFT)) |
-                            cpl << SEG_ATTR_DPL_SHIFT;
+    cpu->seg[SEG_SS].attr =
+        (cpu->seg[SEG_SS].attr & ~(3u << SEG_ATTR_DPL_SHIFT)) | cpl << SEG_ATTR_DPL_SHIFT;
 }
 
-/* Hardware task switch (task.c) to the TSS that `selector` names. `return_ip` and `flags` are what the
- * old task resumes with. Faults after the point of no return belong to the new task: cpu->rip is then
- * the new one. `ext` is the EXT bit of error codes. */
+/* Hardware task switch (task.c) to the TSS that `selector` names. `return_ip` and `flags` are what
+ * the old task resumes with. Faults after the point of no return belong to the new task: cpu->rip
+ * is then the new one. `ext` is the EXT bit of error codes. */
 enum x86_task_switch { X86_TASK_JUMP, X86_TASK_CALL, X86_TASK_INTERRUPT, X86_TASK_IRET };
 void x86_task_switch(struct x86_cpu *cpu, uint16_t selector, enum x86_task_switch how,
                      bool has_error, uint32_t error, unsigned ext, uint64_t return_ip,

@@ -79,8 +79,8 @@ bool x86_breakpoints_enabled(const struct x86_cpu *cpu, enum x86_watch watch)
     if (watch == X86_WATCH_IO && !(cpu->cr4 & CR4_DE))
         return false;
     for (unsigned n = 0; n < 4; n++)
-        if (breakpoint_watches(cpu, n, watch) ||
-            (watch == X86_WATCH_READ && breakpoint_watches(cpu, n, X86_WATCH_WRITE)))
+        if (breakpoint_watches(cpu, n, watch)
+            || (watch == X86_WATCH_READ && breakpoint_watches(cpu, n, X86_WATCH_WRITE)))
             return true;
     return false;
 }
@@ -91,7 +91,7 @@ struct delivery {
     uint8_t vector;
     enum x86_event event;
     bool has_error;
-    unsigned ext;  /* EXT bit of error codes raised on the way */
+    unsigned ext; /* EXT bit of error codes raised on the way */
     uint32_t error;
     uint64_t return_ip;
     uint32_t flags; /* to be saved */
@@ -361,7 +361,11 @@ static enum x86_delivering event_class(uint8_t vector, enum x86_event event)
     if (event != X86_EVENT_EXCEPTION)
         return X86_DELIVERING_BENIGN;
     switch (vector) {
-    case VECTOR_DE: case VECTOR_TS: case VECTOR_NP: case VECTOR_SS: case VECTOR_GP:
+    case VECTOR_DE:
+    case VECTOR_TS:
+    case VECTOR_NP:
+    case VECTOR_SS:
+    case VECTOR_GP:
         return X86_DELIVERING_CONTRIBUTORY;
     case VECTOR_PF:
         return X86_DELIVERING_PAGE_FAULT;
@@ -374,9 +378,9 @@ static enum x86_delivering event_class(uint8_t vector, enum x86_event event)
 
 static bool makes_double_fault(enum x86_delivering first, enum x86_delivering second)
 {
-    return second >= X86_DELIVERING_CONTRIBUTORY &&
-           (first == X86_DELIVERING_PAGE_FAULT ||
-            (first == X86_DELIVERING_CONTRIBUTORY && second == X86_DELIVERING_CONTRIBUTORY));
+    return second >= X86_DELIVERING_CONTRIBUTORY
+           && (first == X86_DELIVERING_PAGE_FAULT
+               || (first == X86_DELIVERING_CONTRIBUTORY && second == X86_DELIVERING_CONTRIBUTORY));
 }
 
 enum x86_delivery x86_deliver(struct x86_cpu *cpu, uint8_t vector, enum x86_event event,
@@ -398,8 +402,12 @@ enum x86_delivery x86_deliver(struct x86_cpu *cpu, uint8_t vector, enum x86_even
     cpu->delivering = class;
 
     d = (struct delivery){
-        .vector = vector, .event = event, .error = error, .ext = !is_software(event),
-        .has_error = has_error && x86_protected(cpu), .flags = cpu->rflags,
+        .vector = vector,
+        .event = event,
+        .error = error,
+        .ext = !is_software(event),
+        .has_error = has_error && x86_protected(cpu),
+        .flags = cpu->rflags,
         .return_ip = is_software(event) || event == X86_EVENT_ICEBP ? next_rip : cpu->rip,
     };
     if (event == X86_EVENT_EXCEPTION && vector != VECTOR_DB)
@@ -414,8 +422,8 @@ enum x86_delivery x86_deliver(struct x86_cpu *cpu, uint8_t vector, enum x86_even
         deliver_long(cpu, &d);
     else if (!x86_protected(cpu))
         deliver_real(cpu, &d);
-    else if (!((cpu->rflags & FLAG_VM) && event == X86_EVENT_SOFT_INT &&
-               deliver_v86_redirected(cpu, &d)))
+    else if (!((cpu->rflags & FLAG_VM) && event == X86_EVENT_SOFT_INT
+               && deliver_v86_redirected(cpu, &d)))
         deliver_protected(cpu, &d);
 
     cpu->delivering = X86_DELIVERING_NOTHING;

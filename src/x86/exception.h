@@ -4,9 +4,9 @@
  * How the engine uses it. Instructions in C raise with x86_raise*(), which fill cpu->fault_* and
  * unwind to the engine's loop. The loop then calls
  *     x86_deliver_fault(cpu)
- * and, for interrupts, x86_deliver(cpu, vector, X86_EVENT_INTERRUPT, ...). Delivery itself may fault
- * and unwind: the loop just calls x86_deliver_fault() again; cpu->delivering remembers what was under
- * way, so that the second call makes it a double fault, or reports the third as
+ * and, for interrupts, x86_deliver(cpu, vector, X86_EVENT_INTERRUPT, ...). Delivery itself may
+ * fault and unwind: the loop just calls x86_deliver_fault() again; cpu->delivering remembers what
+ * was under way, so that the second call makes it a double fault, or reports the third as
  * X86_DELIVERY_TRIPLE_FAULT. On X86_DELIVERED cpu->rip is the handler; mode, CPL and flags may have
  * changed. (Intel SDM vol. 3, chapter 6) */
 #ifndef YADO_X86_EXCEPTION_H
@@ -26,9 +26,9 @@ void x86_raise_debug(struct x86_cpu *cpu, uint32_t dr6) __attribute__((noreturn,
 enum x86_event {
     X86_EVENT_INTERRUPT, /* from the 8259 or local APIC */
     X86_EVENT_NMI,
-    X86_EVENT_EXCEPTION,      /* a fault: return address is cpu->rip, RF is set in the saved flags */
-    X86_EVENT_TRAP,           /* #DB after an instruction: return address is cpu->rip */
-    X86_EVENT_SOFT_INT,       /* int n */
+    X86_EVENT_EXCEPTION, /* a fault: return address is cpu->rip, RF is set in the saved flags */
+    X86_EVENT_TRAP,      /* #DB after an instruction: return address is cpu->rip */
+    X86_EVENT_SOFT_INT,  /* int n */
     X86_EVENT_SOFT_EXCEPTION, /* int3, into */
     X86_EVENT_ICEBP,          /* int1: no gate DPL check */
 };
@@ -64,8 +64,8 @@ enum x86_delivery x86_deliver_debug_trap(struct x86_cpu *cpu, uint32_t dr6);
 /* DR7's R/W field: what a breakpoint watches. */
 enum x86_watch { X86_WATCH_EXEC = 0, X86_WATCH_WRITE = 1, X86_WATCH_IO = 2, X86_WATCH_READ = 3 };
 
-/* DR6 bits B0-B3 of the enabled breakpoints hit by an access to [addr, addr + size); EXEC, IO, or READ
- * or WRITE for data. */
+/* DR6 bits B0-B3 of the enabled breakpoints hit by an access to [addr, addr + size); EXEC, IO, or
+ * READ or WRITE for data. */
 uint32_t x86_breakpoints(const struct x86_cpu *cpu, uint64_t addr, unsigned size,
                          enum x86_watch watch);
 

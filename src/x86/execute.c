@@ -115,14 +115,14 @@ static bool is_string(ZydisInstructionCategory category)
 /* String instructions and XLAT keep their memory operands hidden; of a string instruction only the
  * source can have a segment override, so that is the one to know. */
 static void convert_hidden_memory(struct x86_insn *insn, const ZydisDecodedInstruction *info,
-                           const ZydisDecodedOperand *operands)
+                                  const ZydisDecodedOperand *operands)
 {
     insn->segment = SEG_DS;
     for (unsigned n = 0; n < info->operand_count; n++) {
         const ZydisDecodedOperand *op = &operands[n];
 
-        if (op->type == ZYDIS_OPERAND_TYPE_MEMORY &&
-            (convert_address_register(op->mem.base) == RSI || !is_string(info->meta.category)))
+        if (op->type == ZYDIS_OPERAND_TYPE_MEMORY
+            && (convert_address_register(op->mem.base) == RSI || !is_string(info->meta.category)))
             convert_memory(insn, &op->mem);
     }
 }
@@ -130,20 +130,20 @@ static void convert_hidden_memory(struct x86_insn *insn, const ZydisDecodedInstr
 static handler_fn handler_of(const struct x86_insn *insn, const ZydisDecodedInstruction *info)
 {
     /* MOVSD and CMPSD name a string and an SSE instruction. */
-    if ((insn->mnemonic == ZYDIS_MNEMONIC_MOVSD || insn->mnemonic == ZYDIS_MNEMONIC_CMPSD) &&
-        !is_string(info->meta.category))
+    if ((insn->mnemonic == ZYDIS_MNEMONIC_MOVSD || insn->mnemonic == ZYDIS_MNEMONIC_CMPSD)
+        && !is_string(info->meta.category))
         return NULL;
-    if (info->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
-        info->encoding != ZYDIS_INSTRUCTION_ENCODING_VEX)
+    if (info->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY
+        && info->encoding != ZYDIS_INSTRUCTION_ENCODING_VEX)
         return NULL;
-    if (insn->mnemonic == ZYDIS_MNEMONIC_MOV || insn->mnemonic == ZYDIS_MNEMONIC_PUSH ||
-        insn->mnemonic == ZYDIS_MNEMONIC_POP) {
+    if (insn->mnemonic == ZYDIS_MNEMONIC_MOV || insn->mnemonic == ZYDIS_MNEMONIC_PUSH
+        || insn->mnemonic == ZYDIS_MNEMONIC_POP) {
         for (unsigned n = 0; n < insn->operands; n++) {
             switch (insn->op[n].kind) {
             case X86_OPERAND_SEG:
-                return insn->mnemonic == ZYDIS_MNEMONIC_MOV ? x86_do_mov_segment
-                     : insn->mnemonic == ZYDIS_MNEMONIC_PUSH ? x86_do_push_segment
-                                                             : x86_do_pop_segment;
+                return insn->mnemonic == ZYDIS_MNEMONIC_MOV    ? x86_do_mov_segment
+                       : insn->mnemonic == ZYDIS_MNEMONIC_PUSH ? x86_do_push_segment
+                                                               : x86_do_pop_segment;
             case X86_OPERAND_CR:
                 return x86_do_mov_control;
             case X86_OPERAND_DR:
@@ -166,10 +166,11 @@ void x86_insn_make(struct x86_insn *insn, const ZydisDecodedInstruction *info,
         .base = X86_NO_REG,
         .index = X86_NO_REG,
         .segment = SEG_DS,
-        .prefixes = (info->attributes & ZYDIS_ATTRIB_HAS_LOCK ? X86_PREFIX_LOCK : 0) |
-                    (info->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE)
-                         ? X86_PREFIX_REP : 0) |
-                    (info->attributes & ZYDIS_ATTRIB_HAS_REPNE ? X86_PREFIX_REPNE : 0),
+        .prefixes =
+            (info->attributes & ZYDIS_ATTRIB_HAS_LOCK ? X86_PREFIX_LOCK : 0)
+            | (info->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE) ? X86_PREFIX_REP
+                                                                                 : 0)
+            | (info->attributes & ZYDIS_ATTRIB_HAS_REPNE ? X86_PREFIX_REPNE : 0),
     };
     if (info->machine_mode == ZYDIS_MACHINE_MODE_LONG_64 && info->raw.rex.W)
         insn->prefixes |= X86_PREFIX_REX_W;

@@ -48,9 +48,9 @@ struct x86_operand {
 
 struct x86_insn {
     enum x86_next (*execute)(struct x86_cpu *cpu, const struct x86_insn *insn);
-    uint64_t imm;  /* sign-extended; relative branches: offset from the next instruction */
-    int64_t disp;  /* memory operand; an absolute address if there is no base and index */
-    uint16_t imm2; /* far pointers: selector; enter: nesting level */
+    uint64_t imm;      /* sign-extended; relative branches: offset from the next instruction */
+    int64_t disp;      /* memory operand; an absolute address if there is no base and index */
+    uint16_t imm2;     /* far pointers: selector; enter: nesting level */
     uint16_t mnemonic; /* ZydisMnemonic */
     uint8_t length;
     uint8_t width;      /* operand size in bytes */
@@ -63,8 +63,8 @@ struct x86_insn {
     struct x86_operand op[X86_OPERANDS]; /* the visible ones, in the manual's order */
 };
 
-/* Start-up and translation time: fills `insn` from a full decode. Works for any instruction; one that
- * x86_execute() cannot do raises #UD when executed (and logs under unimp). */
+/* Start-up and translation time: fills `insn` from a full decode. Works for any instruction; one
+ * that x86_execute() cannot do raises #UD when executed (and logs under unimp). */
 void x86_insn_make(struct x86_insn *insn, const ZydisDecodedInstruction *info,
                    const ZydisDecodedOperand *operands);
 

@@ -50,8 +50,7 @@ enum x86_next x86_do_pushf(struct x86_cpu *cpu, const struct x86_insn *insn)
     if (unlikely(v86_restricted(cpu))) {
         if (!(cpu->cr4 & CR4_VME) || insn->width != 2)
             x86_raise_error(cpu, VECTOR_GP, 0);
-        image = (image & ~(uint64_t)FLAG_IF) | FLAG_IOPL |
-                (image & FLAG_VIF ? FLAG_IF : 0);
+        image = (image & ~(uint64_t)FLAG_IF) | FLAG_IOPL | (image & FLAG_VIF ? FLAG_IF : 0);
     }
     x86_stack_current(cpu, &stack);
     x86_stack_push(cpu, &stack, image, insn->width);

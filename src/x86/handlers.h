@@ -6,6 +6,7 @@
 
 #include "x86/operand.h"
 
+/* clang-format off */
 /* segment.c, transfer.c: segment registers, tables, far control transfers */
 #define X86_HANDLERS_SEGMENT(X) \
     X(LDS, load_far_pointer) X(LES, load_far_pointer) X(LFS, load_far_pointer) \
@@ -98,6 +99,7 @@
     X86_HANDLERS_XSAVE(X) X86_HANDLERS_STRING(X) X86_HANDLERS_LEGACY(X) \
     X86_HANDLERS_ARITHMETIC(X) X86_HANDLERS_INTEGER(X)
 
+/* clang-format on */
 #define X(mnemonic, name) \
     enum x86_next x86_do_##name(struct x86_cpu *cpu, const struct x86_insn *insn);
 X86_HANDLERS(X)

@@ -33,8 +33,7 @@ static uint64_t swap_bytes(uint64_t value, unsigned size)
 
 enum x86_next x86_do_movbe(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-    x86_operand_write(cpu, insn, 0,
-                      swap_bytes(x86_operand_read(cpu, insn, 1), insn->op[0].size));
+    x86_operand_write(cpu, insn, 0, swap_bytes(x86_operand_read(cpu, insn, 1), insn->op[0].size));
     return insn_done(cpu, insn);
 }
 
@@ -86,8 +85,8 @@ enum x86_next x86_do_pop(struct x86_cpu *cpu, const struct x86_insn *insn)
     rsp = stack_rsp(cpu->regs[RSP], &stack);
     if (insn->op[0].kind == X86_OPERAND_MEM) {
         /* An address based on RSP uses its value after the pop. */
-        uint64_t offset = operand_offset(cpu, insn) +
-                          (insn->base == RSP ? rsp - cpu->regs[RSP] : 0);
+        uint64_t offset =
+            operand_offset(cpu, insn) + (insn->base == RSP ? rsp - cpu->regs[RSP] : 0);
 
         x86_store_seg(cpu, insn->segment, offset & width_mask(insn->addr_width), value, width);
         cpu->regs[RSP] = rsp;
@@ -108,14 +107,29 @@ static bool condition(const struct x86_cpu *cpu, unsigned code)
     bool less = !(f & FLAG_SF) != !(f & FLAG_OF), result;
 
     switch (code >> 1) {
-    case 0: result = f & FLAG_OF; break;
-    case 1: result = f & FLAG_CF; break;
-    case 2: result = f & FLAG_ZF; break;
-    case 3: result = f & (FLAG_CF | FLAG_ZF); break;
-    case 4: result = f & FLAG_SF; break;
-    case 5: result = f & FLAG_PF; break;
-    case 6: result = less; break;
-    default: result = less || (f & FLAG_ZF);
+    case 0:
+        result = f & FLAG_OF;
+        break;
+    case 1:
+        result = f & FLAG_CF;
+        break;
+    case 2:
+        result = f & FLAG_ZF;
+        break;
+    case 3:
+        result = f & (FLAG_CF | FLAG_ZF);
+        break;
+    case 4:
+        result = f & FLAG_SF;
+        break;
+    case 5:
+        result = f & FLAG_PF;
+        break;
+    case 6:
+        result = less;
+        break;
+    default:
+        result = less || (f & FLAG_ZF);
     }
     return result != (code & 1);
 }
@@ -181,11 +195,21 @@ enum x86_next x86_do_loop(struct x86_cpu *cpu, const struct x86_insn *insn)
 enum x86_next x86_do_flag(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     switch (insn->mnemonic) {
-    case ZYDIS_MNEMONIC_CLC: cpu->rflags &= ~(uint64_t)FLAG_CF; break;
-    case ZYDIS_MNEMONIC_STC: cpu->rflags |= FLAG_CF; break;
-    case ZYDIS_MNEMONIC_CMC: cpu->rflags ^= FLAG_CF; break;
-    case ZYDIS_MNEMONIC_CLD: cpu->rflags &= ~(uint64_t)FLAG_DF; break;
-    case ZYDIS_MNEMONIC_STD: cpu->rflags |= FLAG_DF; break;
+    case ZYDIS_MNEMONIC_CLC:
+        cpu->rflags &= ~(uint64_t)FLAG_CF;
+        break;
+    case ZYDIS_MNEMONIC_STC:
+        cpu->rflags |= FLAG_CF;
+        break;
+    case ZYDIS_MNEMONIC_CMC:
+        cpu->rflags ^= FLAG_CF;
+        break;
+    case ZYDIS_MNEMONIC_CLD:
+        cpu->rflags &= ~(uint64_t)FLAG_DF;
+        break;
+    case ZYDIS_MNEMONIC_STD:
+        cpu->rflags |= FLAG_DF;
+        break;
     }
     return insn_done(cpu, insn);
 }

@@ -10,8 +10,7 @@ void x86_io_check(struct x86_cpu *cpu, uint16_t port, unsigned size)
 {
     uint32_t map, bits;
 
-    if (!x86_protected(cpu) ||
-        (cpu->cpl <= x86_iopl(cpu) && !(cpu->rflags & FLAG_VM)))
+    if (!x86_protected(cpu) || (cpu->cpl <= x86_iopl(cpu) && !(cpu->rflags & FLAG_VM)))
         return;
     /* The bitmap belongs to 32- and 64-bit TSSs only; two bytes are always read. (Intel SDM vol. 1,
      * 19.5.2) */
@@ -59,8 +58,7 @@ enum x86_next x86_do_out(struct x86_cpu *cpu, const struct x86_insn *insn)
 
 static uint64_t parity_sign_zero(uint8_t al)
 {
-    return (al ? 0 : FLAG_ZF) | (al & 0x80 ? FLAG_SF : 0) |
-           (__builtin_parity(al) ? 0 : FLAG_PF);
+    return (al ? 0 : FLAG_ZF) | (al & 0x80 ? FLAG_SF : 0) | (__builtin_parity(al) ? 0 : FLAG_PF);
 }
 
 static enum x86_next decimal_adjust(struct x86_cpu *cpu, const struct x86_insn *insn, bool subtract)
@@ -205,8 +203,7 @@ enum x86_next x86_do_enter(struct x86_cpu *cpu, const struct x86_insn *insn)
     frame = stack.sp;
     for (unsigned n = 1; n < level; n++) {
         bp -= width;
-        x86_stack_push(cpu, &stack,
-                       x86_load_seg(cpu, SEG_SS, bp & stack.mask, width), width);
+        x86_stack_push(cpu, &stack, x86_load_seg(cpu, SEG_SS, bp & stack.mask, width), width);
     }
     if (level)
         x86_stack_push(cpu, &stack, frame, width);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Making a CPU model from -cpu: a base (named, or the host's), then the user's changes, then cut down
- * to what the engine can do. */
+/* Making a CPU model from -cpu: a base (named, or the host's), then the user's changes, then cut
+ * down to what the engine can do. */
 #include "x86/model.h"
 
 #include <cpuid.h>
@@ -95,8 +95,8 @@ static void source_init(struct source *source)
             source->host[w] = source_word(source, word_places[w].leaf, word_places[w].subleaf,
                                           word_places[w].reg);
         if (bt)
-            source->allowed[w] = (source->host[w] & feature_words[w].bt_native) |
-                                 feature_words[w].bt_emulated;
+            source->allowed[w] =
+                (source->host[w] & feature_words[w].bt_native) | feature_words[w].bt_emulated;
         else
             source->allowed[w] = source->host[w] & known_bits(w);
     }
@@ -114,7 +114,8 @@ static void source_init(struct source *source)
     set_bit(source->allowed, FEATURE_6_EAX, 2);
     source->allowed[FEATURE_XCR0] = source->host[FEATURE_XCR0];
     /* KVM fills that MSR itself. */
-    source->allowed[FEATURE_ARCH_CAPABILITIES] = source->allowed[FEATURE_ARCH_CAPABILITIES_HIGH] = 0;
+    source->allowed[FEATURE_ARCH_CAPABILITIES] = source->allowed[FEATURE_ARCH_CAPABILITIES_HIGH] =
+        0;
 }
 
 /* ---- Bases ---------------------------------------------------------------------------------- */
@@ -137,8 +138,8 @@ static void set_signature(struct x86_model *model, unsigned family, unsigned num
 {
     uint32_t base = MIN(family, 15u), extended = family - base;
 
-    model->signature = extended << 20 | (number >> 4 & 15) << 16 | base << 8 | (number & 15) << 4 |
-                       (stepping & 15);
+    model->signature = extended << 20 | (number >> 4 & 15) << 16 | base << 8 | (number & 15) << 4
+                       | (stepping & 15);
 }
 
 static const uint32_t default_caches[4][4] = {
@@ -261,7 +262,8 @@ static void base_named(struct x86_model *model, const struct named_model *named,
 static void add_immunity(struct x86_model *model)
 {
     if (model->vendor == X86_VENDOR_AMD)
-        add_names(model, "auto-ibrs ibpb ibrs amd-ssbd amd-no-ssb btc-no srso-no tsa-sq-no tsa-l1-no sbpb ibpb-brtype "
+        add_names(model, "auto-ibrs ibpb ibrs amd-ssbd amd-no-ssb btc-no srso-no tsa-sq-no "
+                         "tsa-l1-no sbpb ibpb-brtype "
                          "null-sel-clr-base no-nested-data-bp lfence-always-serializing");
     else
         add_names(model, "spec-ctrl ssbd arch-capabilities rdctl-no ibrs-all skip-l1dfl-vmentry "
@@ -271,8 +273,8 @@ static void add_immunity(struct x86_model *model)
 
 static void add_paravirtual(struct x86_model *model, const struct source *source)
 {
-    uint32_t usual = 1u << 0 | 1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 9 |
-                     1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 24;
+    uint32_t usual = 1u << 0 | 1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 9
+                     | 1u << 11 | 1u << 12 | 1u << 13 | 1u << 14 | 1u << 24;
 
     model->features[FEATURE_KVM_EAX] |= source->allowed[FEATURE_KVM_EAX] & usual;
     model->features[FEATURE_KVM_EDX] = 0;
@@ -281,8 +283,8 @@ static void add_paravirtual(struct x86_model *model, const struct source *source
 /* Removes the suffixes that only select a variant; `no_tsx` tells of one that changes features. */
 static char *strip_variant(const char *name, bool *no_tsx)
 {
-    static const char *const suffixes[] = { "-IBRS", "-IBPB", "-noTSX", "-v1", "-v2", "-v3", "-v4",
-                                            "-v5", "-v6", "-v7" };
+    static const char *const suffixes[] = { "-IBRS", "-IBPB", "-noTSX", "-v1", "-v2",
+                                            "-v3",   "-v4",   "-v5",    "-v6", "-v7" };
     char *base = g_strdup(name);
     bool again = true;
 
@@ -383,8 +385,8 @@ static bool parse_number(const char *name, const char *value, uint64_t max, uint
 static bool parse_property(struct x86_model *model, struct request *request, const char *name,
                            const char *value, bool *known, GError **error)
 {
-    static const char *const numbers[] = { "family", "model", "stepping", "level", "xlevel",
-                                           "phys-bits", "tsc-frequency" };
+    static const char *const numbers[] = { "family", "model",     "stepping",     "level",
+                                           "xlevel", "phys-bits", "tsc-frequency" };
     static const uint64_t limits[] = { 270, 255, 15, 0x1f, 0x80000022, 52, 100000000000 };
     uint64_t number;
 
@@ -408,13 +410,30 @@ static bool parse_property(struct x86_model *model, struct request *request, con
         if (!parse_number(name, value, limits[n], &number, error))
             return false;
         switch (n) {
-        case 0: request->family = number; request->signature = true; break;
-        case 1: request->number = number; request->signature = true; break;
-        case 2: request->stepping = number; request->signature = true; break;
-        case 3: model->level = number; break;
-        case 4: model->xlevel = number; break;
-        case 5: request->phys_bits = number; break;
-        case 6: model->tsc_khz = number / 1000; break;
+        case 0:
+            request->family = number;
+            request->signature = true;
+            break;
+        case 1:
+            request->number = number;
+            request->signature = true;
+            break;
+        case 2:
+            request->stepping = number;
+            request->signature = true;
+            break;
+        case 3:
+            model->level = number;
+            break;
+        case 4:
+            model->xlevel = number;
+            break;
+        case 5:
+            request->phys_bits = number;
+            break;
+        case 6:
+            model->tsc_khz = number / 1000;
+            break;
         }
         return true;
     }
@@ -443,8 +462,8 @@ static bool apply_switch(struct x86_model *model, struct request *request, const
                          bool on, GError **error)
 {
     /* Accepted for compatibility; they choose among things that do not differ here. */
-    static const char *const hints[] = { "check", "migratable", "pmu", "l3-cache",
-                                         "host-cache-info", "full-cpuid-auto-level" };
+    static const char *const hints[] = { "check",    "migratable",      "pmu",
+                                         "l3-cache", "host-cache-info", "full-cpuid-auto-level" };
     enum x86_feature_word word;
     unsigned bit;
 

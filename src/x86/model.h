@@ -57,8 +57,8 @@ struct x86_model {
 };
 
 /* Parses "name[,+feature][,-feature][,feature=on|off][,feature]…" for -cpu. `cpuid` is the
- * capability source: under BT, the host's CPUID (x86_host_cpuid); for KVM, the supported set. Features
- * asked for that cannot be had are dropped with a warning. `tsc_khz` may be 0. */
+ * capability source: under BT, the host's CPUID (x86_host_cpuid); for KVM, the supported set.
+ * Features asked for that cannot be had are dropped with a warning. `tsc_khz` may be 0. */
 struct x86_model *x86_model_new(const char *text, enum x86_model_engine engine, x86_cpuid_fn cpuid,
                                 void *opaque, unsigned cpus, unsigned tsc_khz, GError **error);
 void x86_model_free(struct x86_model *model);
@@ -71,8 +71,8 @@ void x86_host_cpuid(void *opaque, uint32_t leaf, uint32_t subleaf, uint32_t out[
 void x86_model_cpuid(const struct x86_model *model, unsigned index, uint32_t leaf, uint32_t subleaf,
                      uint32_t out[4]);
 
-/* Every (leaf, sub-leaf) that is not all zero, for KVM_SET_CPUID2: fills up to `max`, returns how many
- * there are. `indexed`: the sub-leaf matters. */
+/* Every (leaf, sub-leaf) that is not all zero, for KVM_SET_CPUID2: fills up to `max`, returns how
+ * many there are. `indexed`: the sub-leaf matters. */
 struct x86_model_leaf {
     uint32_t leaf, subleaf;
     bool indexed;

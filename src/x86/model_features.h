@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Names of CPUID features, as -cpu spells them, and the table of named models. Internal to the model
- * code; start-up only. */
+/* Names of CPUID features, as -cpu spells them, and the table of named models. Internal to the
+ * model code; start-up only. */
 #ifndef YADO_X86_MODEL_FEATURES_H
 #define YADO_X86_MODEL_FEATURES_H
 
@@ -9,8 +9,8 @@
 struct feature_word_info {
     const char *where;     /* "CPUID.07H:EBX", for messages */
     const char *names[32]; /* alternatives separated by '|'; NULL: no such bit */
-    /* What the translator can offer: instructions that the host executes (if the host has them), and
-     * what is made up in C whatever the host has. */
+    /* What the translator can offer: instructions that the host executes (if the host has them),
+     * and what is made up in C whatever the host has. */
     uint32_t bt_native, bt_emulated;
 };
 extern const struct feature_word_info feature_words[FEATURE_WORDS];

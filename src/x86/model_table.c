@@ -7,6 +7,7 @@
     "sse sse2 "
 #define BASE64 BASE32 "syscall nx lm "
 
+/* clang-format off */
 const struct named_model named_models[] = {
     { "qemu64", NULL, X86_VENDOR_AMD, 15, 107, 1, 0xd, 0x8000000a, "QEMU Virtual CPU version 2.5+",
       BASE64 "sse3 cx16 lahf-lm" },
@@ -75,4 +76,5 @@ const struct named_model named_models[] = {
       "avx512vnni avx512bitalg avx512-vpopcntdq avx512-bf16 amd-no-ssb auto-ibrs "
       "null-sel-clr-base lfence-always-serializing no-nested-data-bp" },
 };
+/* clang-format on */
 const unsigned named_model_count = G_N_ELEMENTS(named_models);

@@ -5,6 +5,7 @@
 #include "x86/handlers.h"
 #include "x86/model.h"
 
+/* clang-format off */
 enum {
     MSR_TSC = 0x10, MSR_KVM_WALL_CLOCK = 0x11, MSR_KVM_SYSTEM_TIME = 0x12, MSR_PLATFORM_ID = 0x17,
     MSR_APIC_BASE = 0x1b, MSR_EBL_CR_POWERON = 0x2a, MSR_SMI_COUNT = 0x34,
@@ -36,8 +37,8 @@ enum {
 #define MCE_BANKS 10u
 #define MCG_CTL_P (1u << 8)
 
-/* Registers that read as a constant and take any write without effect: power management, chipset and
- * errata controls that operating systems touch by CPU family, without asking CPUID. */
+/* Registers that read as a constant and take any write without effect: power management, chipset
+ * and errata controls that operating systems touch by CPU family, without asking CPUID. */
 static const struct constant_msr {
     uint32_t msr;
     uint64_t value;
@@ -79,6 +80,7 @@ static const struct constant_msr {
     { 0xc001102a, 0 }, /* BU_CFG2 */
     { 0xc001102d, 0 }, /* LS_CFG2 */
 };
+/* clang-format on */
 
 static bool constant_msr(uint32_t msr, uint64_t *value)
 {
@@ -105,52 +107,74 @@ static bool msr_unknown(struct x86_cpu *cpu, const char *how, uint32_t msr)
 static uint64_t *stored_msr(struct x86_cpu *cpu, uint32_t msr)
 {
     switch (msr) {
-    case MSR_SYSENTER_CS: return &cpu->sysenter_cs;
-    case MSR_SYSENTER_ESP: return &cpu->sysenter_esp;
-    case MSR_SYSENTER_EIP: return &cpu->sysenter_eip;
-    case MSR_STAR: return &cpu->star;
-    case MSR_LSTAR: return &cpu->lstar;
-    case MSR_CSTAR: return &cpu->cstar;
-    case MSR_SFMASK: return &cpu->sfmask;
-    case MSR_FS_BASE: return &cpu->seg[SEG_FS].base;
-    case MSR_GS_BASE: return &cpu->seg[SEG_GS].base;
-    case MSR_KERNEL_GS_BASE: return &cpu->kernel_gs_base;
-    case MSR_PAT: return &cpu->pat;
-    case MSR_MISC_ENABLE: return &cpu->misc_enable;
-    case MSR_AMD_HWCR: return &cpu->hwcr;
-    case MSR_MTRR_DEF_TYPE: return &cpu->mtrr_def_type;
-    case MSR_MTRR_FIX64K: return &cpu->mtrr_fixed[0];
-    case MSR_MTRR_FIX16K: case MSR_MTRR_FIX16K + 1:
+    case MSR_SYSENTER_CS:
+        return &cpu->sysenter_cs;
+    case MSR_SYSENTER_ESP:
+        return &cpu->sysenter_esp;
+    case MSR_SYSENTER_EIP:
+        return &cpu->sysenter_eip;
+    case MSR_STAR:
+        return &cpu->star;
+    case MSR_LSTAR:
+        return &cpu->lstar;
+    case MSR_CSTAR:
+        return &cpu->cstar;
+    case MSR_SFMASK:
+        return &cpu->sfmask;
+    case MSR_FS_BASE:
+        return &cpu->seg[SEG_FS].base;
+    case MSR_GS_BASE:
+        return &cpu->seg[SEG_GS].base;
+    case MSR_KERNEL_GS_BASE:
+        return &cpu->kernel_gs_base;
+    case MSR_PAT:
+        return &cpu->pat;
+    case MSR_MISC_ENABLE:
+        return &cpu->misc_enable;
+    case MSR_AMD_HWCR:
+        return &cpu->hwcr;
+    case MSR_MTRR_DEF_TYPE:
+        return &cpu->mtrr_def_type;
+    case MSR_MTRR_FIX64K:
+        return &cpu->mtrr_fixed[0];
+    case MSR_MTRR_FIX16K:
+    case MSR_MTRR_FIX16K + 1:
         return &cpu->mtrr_fixed[1 + msr - MSR_MTRR_FIX16K];
     case MSR_MTRR_FIX4K ... MSR_MTRR_FIX4K + 7:
         return &cpu->mtrr_fixed[3 + msr - MSR_MTRR_FIX4K];
     case MSR_MTRR_BASE0 ... MSR_MTRR_BASE0 + 2 * X86_MTRR_COUNT - 1:
         return msr & 1 ? &cpu->mtrr_mask[(msr - MSR_MTRR_BASE0) / 2]
                        : &cpu->mtrr_base[(msr - MSR_MTRR_BASE0) / 2];
-    case MSR_MCG_STATUS: return &cpu->mcg_status;
-    case MSR_MCG_CTL: return &cpu->mcg_ctl;
+    case MSR_MCG_STATUS:
+        return &cpu->mcg_status;
+    case MSR_MCG_CTL:
+        return &cpu->mcg_ctl;
     case MSR_TSC_AUX:
         return x86_has(cpu, HAS_RDTSCP) || x86_has(cpu, HAS_RDPID) ? &cpu->tsc_aux : NULL;
     case MSR_TSC_ADJUST:
         return x86_has(cpu, HAS_TSC_ADJUST) ? &cpu->tsc_adjust : NULL;
     case MSR_SPEC_CTRL:
-        return x86_has(cpu, HAS_SPEC_CTRL) || x86_has(cpu, FEATURE_EXT8_EBX, 14) ||
-               x86_has(cpu, FEATURE_EXT8_EBX, 24) ? &cpu->spec_ctrl : NULL;
-    case MSR_EFER: return &cpu->efer;
-    default: return NULL;
+        return x86_has(cpu, HAS_SPEC_CTRL) || x86_has(cpu, FEATURE_EXT8_EBX, 14)
+                       || x86_has(cpu, FEATURE_EXT8_EBX, 24)
+                   ? &cpu->spec_ctrl
+                   : NULL;
+    case MSR_EFER:
+        return &cpu->efer;
+    default:
+        return NULL;
     }
 }
 
 static bool is_engine_msr(uint32_t msr)
 {
-    return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE ||
-           (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
+    return msr == MSR_APIC_BASE || msr == MSR_TSC_DEADLINE
+           || (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
 }
 
 static bool is_pv_msr(uint32_t msr)
 {
-    return msr == MSR_KVM_WALL_CLOCK || msr == MSR_KVM_SYSTEM_TIME ||
-           (msr >= MSR_KVM_FIRST && msr <= MSR_KVM_LAST);
+    return msr == MSR_KVM_WALL_CLOCK || msr == MSR_KVM_SYSTEM_TIME
+           || (msr >= MSR_KVM_FIRST && msr <= MSR_KVM_LAST);
 }
 
 bool x86_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
@@ -182,8 +206,8 @@ bool x86_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
         *value = MCE_BANKS | MCG_CTL_P;
         return x86_has(cpu, HAS_MCA);
     case MSR_ARCH_CAPABILITIES:
-        *value = cpu->model->features[FEATURE_ARCH_CAPABILITIES] |
-                 (uint64_t)cpu->model->features[FEATURE_ARCH_CAPABILITIES_HIGH] << 32;
+        *value = cpu->model->features[FEATURE_ARCH_CAPABILITIES]
+                 | (uint64_t)cpu->model->features[FEATURE_ARCH_CAPABILITIES_HIGH] << 32;
         return x86_has(cpu, HAS_ARCH_CAPABILITIES);
     case MSR_LASTBRANCH_FROM ... MSR_LASTEXCEPTION_TO:
         return true;
@@ -201,11 +225,11 @@ bool x86_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
 
 static bool write_efer(struct x86_cpu *cpu, uint64_t value)
 {
-    uint64_t allowed = EFER_LMA | (x86_has(cpu, HAS_SYSCALL) ? EFER_SCE : 0) |
-                       (x86_has(cpu, HAS_LM) ? EFER_LME : 0) |
-                       (x86_has(cpu, HAS_NX) ? EFER_NXE : 0) |
-                       (x86_has(cpu, HAS_FFXSR) ? EFER_FFXSR : 0) |
-                       (x86_has(cpu, FEATURE_EXT21_EAX, 8) ? EFER_AUTOIBRS : 0);
+    uint64_t allowed = EFER_LMA | (x86_has(cpu, HAS_SYSCALL) ? EFER_SCE : 0)
+                       | (x86_has(cpu, HAS_LM) ? EFER_LME : 0)
+                       | (x86_has(cpu, HAS_NX) ? EFER_NXE : 0)
+                       | (x86_has(cpu, HAS_FFXSR) ? EFER_FFXSR : 0)
+                       | (x86_has(cpu, FEATURE_EXT21_EAX, 8) ? EFER_AUTOIBRS : 0);
     uint64_t changed;
 
     if (value & ~allowed)
@@ -246,12 +270,18 @@ static bool write_stored(struct x86_cpu *cpu, uint32_t msr, uint64_t value, uint
     switch (msr) {
     case MSR_EFER:
         return write_efer(cpu, value);
-    case MSR_LSTAR: case MSR_CSTAR: case MSR_FS_BASE: case MSR_GS_BASE: case MSR_KERNEL_GS_BASE:
-    case MSR_SYSENTER_ESP: case MSR_SYSENTER_EIP:
+    case MSR_LSTAR:
+    case MSR_CSTAR:
+    case MSR_FS_BASE:
+    case MSR_GS_BASE:
+    case MSR_KERNEL_GS_BASE:
+    case MSR_SYSENTER_ESP:
+    case MSR_SYSENTER_EIP:
         if (!x86_canonical(cpu, value))
             return false;
         break;
-    case MSR_SYSENTER_CS: case MSR_SFMASK:
+    case MSR_SYSENTER_CS:
+    case MSR_SFMASK:
         value = (uint32_t)value;
         break;
     case MSR_TSC_AUX:
@@ -271,7 +301,8 @@ static bool write_stored(struct x86_cpu *cpu, uint32_t msr, uint64_t value, uint
         if ((value & ~0xcffull) || !((MTRR_TYPES >> (value & 7)) & 1) || (value & 0xf8))
             return false;
         break;
-    case MSR_MTRR_FIX64K: case MSR_MTRR_FIX16K ... MSR_MTRR_FIX16K + 1:
+    case MSR_MTRR_FIX64K:
+    case MSR_MTRR_FIX16K ... MSR_MTRR_FIX16K + 1:
     case MSR_MTRR_FIX4K ... MSR_MTRR_FIX4K + 7:
         if (!memory_types_valid(value, MTRR_TYPES))
             return false;
@@ -316,7 +347,10 @@ bool x86_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value)
     case MSR_TSC:
         write_tsc(cpu, value);
         return true;
-    case MSR_MTRRCAP: case MSR_FEATURE_CONTROL: case MSR_MCG_CAP: case MSR_ARCH_CAPABILITIES:
+    case MSR_MTRRCAP:
+    case MSR_FEATURE_CONTROL:
+    case MSR_MCG_CAP:
+    case MSR_ARCH_CAPABILITIES:
         return false;
     case MSR_PRED_CMD:
         return (value & ~0x81ull) == 0 && /* IBPB, SBPB */

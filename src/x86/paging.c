@@ -36,8 +36,8 @@ static bool walk_fault(const struct x86_cpu *cpu, enum x86_access access, uint32
 {
     bool fetch_shown = ((cpu->efer & EFER_NXE) && (cpu->cr4 & CR4_PAE)) || (cpu->cr4 & CR4_SMEP);
 
-    out->error = why | (access & X86_WRITE ? PF_WRITE : 0) | (access & X86_USER ? PF_USER : 0) |
-                 ((access & X86_EXEC) && fetch_shown ? PF_FETCH : 0);
+    out->error = why | (access & X86_WRITE ? PF_WRITE : 0) | (access & X86_USER ? PF_USER : 0)
+                 | ((access & X86_EXEC) && fetch_shown ? PF_FETCH : 0);
     return false;
 }
 
@@ -50,8 +50,8 @@ static bool walk_permit(const struct x86_cpu *cpu, enum x86_access access, struc
         out->can_write = out->user && out->writable;
         out->can_exec = out->user && out->executable;
     } else {
-        bool exempt = !out->user || !(cpu->cr4 & CR4_SMAP) ||
-                      ((cpu->rflags & FLAG_AC) && !(access & X86_IMPLICIT));
+        bool exempt = !out->user || !(cpu->cr4 & CR4_SMAP)
+                      || ((cpu->rflags & FLAG_AC) && !(access & X86_IMPLICIT));
 
         out->can_read = exempt;
         out->can_write = exempt && (out->writable || !(cpu->cr0 & CR0_WP));
@@ -107,8 +107,8 @@ static bool walk64(struct x86_cpu *cpu, uint64_t linear, enum x86_access access,
                    int level, struct x86_walk *out, bool *again)
 {
     bool pae = level == 1;
-    uint64_t reserved = cpu->model->reserved_phys | (cpu->efer & EFER_NXE ? 0 : PTE_NX) |
-                        (pae ? 0x7ff0000000000000ull : 0);
+    uint64_t reserved = cpu->model->reserved_phys | (cpu->efer & EFER_NXE ? 0 : PTE_NX)
+                        | (pae ? 0x7ff0000000000000ull : 0);
     uint64_t allowed = PTE_U | PTE_W, forbidden = 0;
     struct path path = { .depth = 0 };
 
@@ -128,9 +128,10 @@ static bool walk64(struct x86_cpu *cpu, uint64_t linear, enum x86_access access,
         if (level == 0 || (entry & PTE_PS)) {
             uint64_t offset = (1ull << shift) - 1;
             /* Bit 12 of a large page is its PAT bit; the address bits below the page size must be
-             * zero. PS itself is reserved in a PML4 entry, and where 1 GiB pages are not offered. */
-            bool bad = level == 3 || (level == 2 && !x86_has(cpu, HAS_PDPE1GB)) ||
-                       (level > 0 && (entry & offset & PTE_ADDRESS & ~0x1000ull));
+             * zero. PS itself is reserved in a PML4 entry, and where 1 GiB pages are not offered.
+             */
+            bool bad = level == 3 || (level == 2 && !x86_has(cpu, HAS_PDPE1GB))
+                       || (level > 0 && (entry & offset & PTE_ADDRESS & ~0x1000ull));
 
             if (unlikely(bad))
                 return walk_fault(cpu, access, PF_PRESENT | PF_RSVD, out);
@@ -163,8 +164,8 @@ static bool walk32(struct x86_cpu *cpu, uint32_t linear, enum x86_access access,
         /* PSE-36: bits 20:13 are address bits 39:32. */
         uint64_t high = (uint64_t)(entry & 0x1fe000) << 19;
         bool bad = x86_has(cpu, HAS_PSE36)
-            ? (entry & (1u << 21)) || (high & cpu->model->reserved_phys)
-            : (entry & 0x3fe000) != 0;
+                       ? (entry & (1u << 21)) || (high & cpu->model->reserved_phys)
+                       : (entry & 0x3fe000) != 0;
 
         if (bad)
             return walk_fault(cpu, access, PF_PRESENT | PF_RSVD, out);
@@ -191,8 +192,15 @@ static bool walk32(struct x86_cpu *cpu, uint32_t linear, enum x86_access access,
 static bool walk_flat(struct x86_cpu *cpu, uint64_t linear, struct x86_walk *out)
 {
     *out = (struct x86_walk){
-        .gpa = (uint32_t)linear & cpu->a20_mask, .page_shift = 12, .user = true, .writable = true,
-        .executable = true, .dirty = true, .can_read = true, .can_write = true, .can_exec = true,
+        .gpa = (uint32_t)linear & cpu->a20_mask,
+        .page_shift = 12,
+        .user = true,
+        .writable = true,
+        .executable = true,
+        .dirty = true,
+        .can_read = true,
+        .can_write = true,
+        .can_exec = true,
     };
     return true;
 }

@@ -6,9 +6,9 @@
 
 #include "x86/cpu.h"
 
-/* What an access does and on whose behalf. One of READ, WRITE, EXEC; a read-modify-write is a WRITE.
- * Without USER it is a supervisor access; IMPLICIT marks supervisor accesses the processor makes by
- * itself (descriptor tables, TSS), which RFLAGS.AC does not exempt from SMAP. */
+/* What an access does and on whose behalf. One of READ, WRITE, EXEC; a read-modify-write is a
+ * WRITE. Without USER it is a supervisor access; IMPLICIT marks supervisor accesses the processor
+ * makes by itself (descriptor tables, TSS), which RFLAGS.AC does not exempt from SMAP. */
 enum x86_access {
     X86_READ = 0,
     X86_WRITE = 1,

@@ -15,8 +15,9 @@ static void reset_segments(struct x86_cpu *cpu)
 {
     for (unsigned n = 0; n < SEG_COUNT; n++)
         cpu->seg[n] = (struct x86_segment){ .limit = 0xffff, .attr = 0x93 };
-    cpu->seg[SEG_CS] = (struct x86_segment){ .base = 0xffff0000u, .limit = 0xffff, .attr = 0x9b,
-                                             .selector = 0xf000 };
+    cpu->seg[SEG_CS] = (struct x86_segment){
+        .base = 0xffff0000u, .limit = 0xffff, .attr = 0x9b, .selector = 0xf000
+    };
     cpu->ldt = (struct x86_segment){ .limit = 0xffff, .attr = 0x82 };
     cpu->tr = (struct x86_segment){ .limit = 0xffff, .attr = 0x8b };
     cpu->gdt = cpu->idt = (struct x86_table){ .limit = 0xffff };

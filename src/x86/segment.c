@@ -66,10 +66,11 @@ enum x86_next x86_do_pop_segment(struct x86_cpu *cpu, const struct x86_insn *ins
 
 enum x86_next x86_do_load_far_pointer(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
-    enum x86_seg seg = insn->mnemonic == ZYDIS_MNEMONIC_LDS ? SEG_DS
-                     : insn->mnemonic == ZYDIS_MNEMONIC_LES ? SEG_ES
-                     : insn->mnemonic == ZYDIS_MNEMONIC_LFS ? SEG_FS
-                     : insn->mnemonic == ZYDIS_MNEMONIC_LGS ? SEG_GS : SEG_SS;
+    enum x86_seg seg = insn->mnemonic == ZYDIS_MNEMONIC_LDS   ? SEG_DS
+                       : insn->mnemonic == ZYDIS_MNEMONIC_LES ? SEG_ES
+                       : insn->mnemonic == ZYDIS_MNEMONIC_LFS ? SEG_FS
+                       : insn->mnemonic == ZYDIS_MNEMONIC_LGS ? SEG_GS
+                                                              : SEG_SS;
     unsigned size = insn->op[0].size;
     uint64_t next = rip_next(cpu, insn), linear = operand_linear(cpu, insn, size + 2, false);
     uint64_t offset = x86_load(cpu, linear, size, x86_user(cpu));
@@ -116,8 +117,7 @@ static enum x86_next table_store(struct x86_cpu *cpu, const struct x86_insn *ins
     check_umip(cpu);
     x86_copy(image, &table->limit, 2);
     x86_copy(image + 2, &table->base, 8);
-    x86_store_bytes(cpu, operand_linear(cpu, insn, size + 2, true), image, size + 2,
-                    x86_user(cpu));
+    x86_store_bytes(cpu, operand_linear(cpu, insn, size + 2, true), image, size + 2, x86_user(cpu));
     return insn_done(cpu, insn);
 }
 
@@ -284,8 +284,8 @@ static enum x86_next verify(struct x86_cpu *cpu, const struct x86_insn *insn, bo
     bool ok;
 
     need_protected(cpu);
-    ok = descriptor_visible(cpu, x86_operand_read(cpu, insn, 0), &desc) &&
-         (desc_type(desc.bits) & 0x10);
+    ok = descriptor_visible(cpu, x86_operand_read(cpu, insn, 0), &desc)
+         && (desc_type(desc.bits) & 0x10);
     if (ok && write)
         ok = desc_is_writable_data(desc.bits);
     else if (ok)

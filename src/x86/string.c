@@ -61,8 +61,8 @@ static uint64_t offset_of(const struct string_op *op, enum x86_reg reg)
     return reg_get(op->cpu, reg, op->width);
 }
 
-/* How many elements, from seg:reg on, lie in one page and inside the segment, and the linear address
- * of the first. Zero if the first one alone needs the slow way. */
+/* How many elements, from seg:reg on, lie in one page and inside the segment, and the linear
+ * address of the first. Zero if the first one alone needs the slow way. */
 static uint64_t run_length(const struct string_op *op, enum x86_seg seg, enum x86_reg reg,
                            bool write, uint64_t *linear)
 {
@@ -108,14 +108,15 @@ static void *run_host(const struct string_op *op, uint64_t linear, bool write)
 #define HOST_STRING(op, instruction, outputs, inputs) \
     do { \
         if ((op)->back) \
-            __asm__ volatile("std\n\t" instruction "\n\tcld" : outputs : inputs : "memory", "cc"); \
+            __asm__ volatile("std\n\t" instruction "\n\tcld" : outputs:inputs : "memory", "cc"); \
         else \
-            __asm__ volatile(instruction : outputs : inputs : "memory", "cc"); \
+            __asm__ volatile(instruction:outputs:inputs : "memory", "cc"); \
     } while (0)
 #define LIST(...) __VA_ARGS__
 
 /* ---- MOVS, STOS, LODS ----------------------------------------------------------------------- */
 
+/* clang-format off */
 static void host_movs(const struct string_op *op, void *to, const void *from, uint64_t n)
 {
     switch (op->size) {
@@ -254,6 +255,8 @@ static uint64_t host_cmps(const struct string_op *op, const void *a, const void 
     *flags = flags_from_ax(ax);
     return n - left;
 }
+
+/* clang-format on */
 
 /* Has a repeated comparison found what ends it? */
 static bool comparison_ends(const struct string_op *op, uint64_t flags)

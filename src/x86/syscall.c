@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Fast system calls. SYSCALL outside 64-bit code, and SYSENTER inside long mode, exist on one vendor's
- * processors each. (Intel SDM vol. 2; AMD APM vol. 3) */
+/* Fast system calls. SYSCALL outside 64-bit code, and SYSENTER inside long mode, exist on one
+ * vendor's processors each. (Intel SDM vol. 2; AMD APM vol. 3) */
 #include "x86/handlers.h"
 #include "x86/model.h"
 
@@ -19,10 +19,10 @@ static void load_flat(struct x86_cpu *cpu, uint16_t cs, uint32_t cs_attr, uint16
 {
     uint32_t dpl = cpl << SEG_ATTR_DPL_SHIFT;
 
-    cpu->seg[SEG_CS] = (struct x86_segment){ .limit = 0xffffffffu, .attr = cs_attr | dpl,
-                                             .selector = cs };
-    cpu->seg[SEG_SS] = (struct x86_segment){ .limit = 0xffffffffu, .attr = ATTR_DATA32 | dpl,
-                                             .selector = ss };
+    cpu->seg[SEG_CS] =
+        (struct x86_segment){ .limit = 0xffffffffu, .attr = cs_attr | dpl, .selector = cs };
+    cpu->seg[SEG_SS] =
+        (struct x86_segment){ .limit = 0xffffffffu, .attr = ATTR_DATA32 | dpl, .selector = ss };
     cpu->cpl = cpl;
 }
 
@@ -114,8 +114,7 @@ enum x86_next x86_do_sysexit(struct x86_cpu *cpu, const struct x86_insn *insn)
 
     check_sysenter(cpu);
     need_cpl0(cpu);
-    if (wide &&
-        (!x86_canonical(cpu, cpu->regs[RCX]) || !x86_canonical(cpu, cpu->regs[RDX])))
+    if (wide && (!x86_canonical(cpu, cpu->regs[RCX]) || !x86_canonical(cpu, cpu->regs[RDX])))
         x86_raise_error(cpu, VECTOR_GP, 0);
     cpu->rip = wide ? cpu->regs[RDX] : (uint32_t)cpu->regs[RDX];
     cpu->regs[RSP] = wide ? cpu->regs[RCX] : (uint32_t)cpu->regs[RCX];

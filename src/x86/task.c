@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Hardware task switching (Intel SDM vol. 3, 7.3). Everything about both TSSs that can fault is looked
- * at first; then the old task is saved and the new one's registers are loaded, which is the point of
- * no return; its segments are checked after that, in the new task's context. */
+/* Hardware task switching (Intel SDM vol. 3, 7.3). Everything about both TSSs that can fault is
+ * looked at first; then the old task is saved and the new one's registers are loaded, which is the
+ * point of no return; its segments are checked after that, in the new task's context. */
 #include "x86/descriptor.h"
 
 /* Where a TSS keeps things. */
@@ -58,7 +58,8 @@ static void read_new_task(struct x86_cpu *cpu, const struct x86_descriptor *desc
     uint32_t base = desc_base(desc->bits);
 
     task->layout = l;
-    task->tr = (struct x86_segment){ .base = base, .limit = desc_limit(desc->bits),
+    task->tr = (struct x86_segment){ .base = base,
+                                     .limit = desc_limit(desc->bits),
                                      .attr = desc_attr(desc->bits) | DESC_TYPE_BUSY,
                                      .selector = selector };
     task->cr3 = l->width == 4 ? tss_load(cpu, base, TSS32_CR3, 4) : 0;
@@ -68,8 +69,8 @@ static void read_new_task(struct x86_cpu *cpu, const struct x86_descriptor *desc
     for (unsigned n = 0; n < 8; n++)
         task->regs[n] = tss_load(cpu, base, l->regs + n * l->width, l->width);
     for (unsigned n = 0; n < 6; n++)
-        task->segments[n] = n < l->segment_count
-            ? tss_load(cpu, base, l->segments + n * l->segment_stride, 2) : 0;
+        task->segments[n] =
+            n < l->segment_count ? tss_load(cpu, base, l->segments + n * l->segment_stride, 2) : 0;
     task->ldt = tss_load(cpu, base, l->ldt, 2);
 }
 
@@ -100,8 +101,8 @@ static void set_busy(struct x86_cpu *cpu, uint16_t selector, bool busy)
 /* Registers of the new task; from here on its segments are all invalid until they are checked. */
 static void load_registers(struct x86_cpu *cpu, const struct new_task *task, bool nested)
 {
-    uint32_t defined = FLAGS_ARITHMETIC | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT |
-                       FLAG_RF | FLAG_VM | FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID;
+    uint32_t defined = FLAGS_ARITHMETIC | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT
+                       | FLAG_RF | FLAG_VM | FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID;
 
     cpu->tr = task->tr;
     cpu->cr0 |= CR0_TS;
@@ -132,8 +133,10 @@ static void load_ldt(struct x86_cpu *cpu, uint16_t selector, unsigned ext)
     x86_descriptor_fetch(cpu, selector, VECTOR_TS, ext, &desc);
     if (desc_type(desc.bits) != DESC_LDT || !desc_present(desc.bits))
         x86_raise_error(cpu, VECTOR_TS, error);
-    cpu->ldt = (struct x86_segment){ .base = desc_base(desc.bits), .limit = desc_limit(desc.bits),
-                                     .attr = desc_attr(desc.bits), .selector = selector };
+    cpu->ldt = (struct x86_segment){ .base = desc_base(desc.bits),
+                                     .limit = desc_limit(desc.bits),
+                                     .attr = desc_attr(desc.bits),
+                                     .selector = selector };
 }
 
 static bool segment_legal(const struct x86_cpu *cpu, enum x86_seg seg, uint16_t selector,
@@ -190,8 +193,8 @@ void x86_task_switch(struct x86_cpu *cpu, uint16_t selector, enum x86_task_switc
 
     check_tss(cpu, selector, how, ext, &desc);
     read_new_task(cpu, &desc, selector, &task);
-    if (task.layout->width == 4 && (cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) &&
-        !x86_load_pdptes(cpu, task.cr3))
+    if (task.layout->width == 4 && (cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE)
+        && !x86_load_pdptes(cpu, task.cr3))
         x86_raise_error(cpu, VECTOR_GP, ext);
     if (nested)
         x86_probe(cpu, task.tr.base, 2, X86_WRITE | X86_IMPLICIT);

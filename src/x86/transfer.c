@@ -13,16 +13,16 @@ static void gp_selector(struct x86_cpu *cpu, uint16_t selector)
 /* A target must be canonical in 64-bit code, below the limit elsewhere. */
 static void check_target(struct x86_cpu *cpu, const struct x86_segment *cs, uint64_t rip)
 {
-    bool ok = x86_long_mode(cpu) && (cs->attr & SEG_ATTR_L) ? x86_canonical(cpu, rip)
-                                                            : rip <= cs->limit;
+    bool ok =
+        x86_long_mode(cpu) && (cs->attr & SEG_ATTR_L) ? x86_canonical(cpu, rip) : rip <= cs->limit;
     if (unlikely(!ok))
         x86_raise_error(cpu, VECTOR_GP, 0);
 }
 
 static void check_code_size(struct x86_cpu *cpu, uint16_t selector, uint64_t bits)
 {
-    if (x86_long_mode(cpu) &&
-        (desc_attr(bits) & (SEG_ATTR_L | SEG_ATTR_DB)) == (SEG_ATTR_L | SEG_ATTR_DB))
+    if (x86_long_mode(cpu)
+        && (desc_attr(bits) & (SEG_ATTR_L | SEG_ATTR_DB)) == (SEG_ATTR_L | SEG_ATTR_DB))
         gp_selector(cpu, selector);
 }
 
@@ -128,8 +128,8 @@ static void far_through_call_gate(struct x86_cpu *cpu, uint16_t gate_selector,
         x86_raise_error(cpu, VECTOR_GP, 0);
     x86_descriptor_fetch(cpu, selector, VECTOR_GP, 0, &desc);
     dpl = desc_dpl(desc.bits);
-    if (!desc_is_code(desc.bits) || dpl > cpu->cpl ||
-        (!call && !desc_is_conforming(desc.bits) && dpl != cpu->cpl))
+    if (!desc_is_code(desc.bits) || dpl > cpu->cpl
+        || (!call && !desc_is_conforming(desc.bits) && dpl != cpu->cpl))
         gp_selector(cpu, selector);
     if (wide && (desc_attr(desc.bits) & (SEG_ATTR_L | SEG_ATTR_DB)) != SEG_ATTR_L)
         gp_selector(cpu, selector);
@@ -185,8 +185,8 @@ static void far_transfer(struct x86_cpu *cpu, uint16_t selector, uint64_t rip, b
         far_to_code(cpu, selector, &desc, rip, call, width, next);
     else if (type == DESC_CALL_GATE32 || (type == DESC_CALL_GATE16 && !x86_long_mode(cpu)))
         far_through_call_gate(cpu, selector, &desc, call, next);
-    else if (!x86_long_mode(cpu) &&
-             (type == DESC_TASK_GATE || type == DESC_TSS16 || type == DESC_TSS32))
+    else if (!x86_long_mode(cpu)
+             && (type == DESC_TASK_GATE || type == DESC_TSS16 || type == DESC_TSS32))
         far_to_task(cpu, selector, &desc, call, next);
     else
         gp_selector(cpu, selector);
@@ -216,7 +216,7 @@ static enum x86_next far_instruction(struct x86_cpu *cpu, const struct x86_insn 
 static uint64_t near_target(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     uint64_t rip = insn->op[0].kind == X86_OPERAND_IMM ? cpu->rip + insn->length + insn->imm
-                                                        : x86_operand_read(cpu, insn, 0);
+                                                       : x86_operand_read(cpu, insn, 0);
     rip &= width_mask(insn->width);
     check_target(cpu, &cpu->seg[SEG_CS], rip);
     return rip;
@@ -224,8 +224,8 @@ static uint64_t near_target(struct x86_cpu *cpu, const struct x86_insn *insn)
 
 static bool is_far(const struct x86_insn *insn)
 {
-    return insn->op[0].kind == X86_OPERAND_POINTER ||
-           (insn->op[0].kind == X86_OPERAND_MEM && insn->op[0].size == insn->width + 2);
+    return insn->op[0].kind == X86_OPERAND_POINTER
+           || (insn->op[0].kind == X86_OPERAND_MEM && insn->op[0].size == insn->width + 2);
 }
 
 enum x86_next x86_do_jmp(struct x86_cpu *cpu, const struct x86_insn *insn)
@@ -262,9 +262,9 @@ static void return_segment(struct x86_cpu *cpu, uint16_t selector, struct x86_se
     if (unlikely(selector_null(selector)))
         x86_raise_error(cpu, VECTOR_GP, 0);
     x86_descriptor_fetch(cpu, selector, VECTOR_GP, 0, &desc);
-    if (unlikely(!desc_is_code(desc.bits) || rpl < cpu->cpl ||
-                 (desc_is_conforming(desc.bits) ? desc_dpl(desc.bits) > rpl
-                                                : desc_dpl(desc.bits) != rpl)))
+    if (unlikely(!desc_is_code(desc.bits) || rpl < cpu->cpl
+                 || (desc_is_conforming(desc.bits) ? desc_dpl(desc.bits) > rpl
+                                                   : desc_dpl(desc.bits) != rpl)))
         gp_selector(cpu, selector);
     check_code_size(cpu, selector, desc.bits);
     if (unlikely(!desc_present(desc.bits)))
@@ -286,8 +286,8 @@ static void return_stack_segment(struct x86_cpu *cpu, uint16_t selector, unsigne
         return;
     }
     x86_descriptor_fetch(cpu, selector, VECTOR_GP, 0, &desc);
-    if (unlikely((selector & 3u) != cpl || desc_dpl(desc.bits) != cpl ||
-                 !desc_is_writable_data(desc.bits)))
+    if (unlikely((selector & 3u) != cpl || desc_dpl(desc.bits) != cpl
+                 || !desc_is_writable_data(desc.bits)))
         gp_selector(cpu, selector);
     if (unlikely(!desc_present(desc.bits)))
         x86_raise_error(cpu, VECTOR_SS, selector & ~3u);
@@ -302,8 +302,8 @@ static void drop_inner_segments(struct x86_cpu *cpu)
 
     for (unsigned n = 0; n < 4; n++) {
         struct x86_segment *s = &cpu->seg[data[n]];
-        bool conforming = (s->attr & (SEG_ATTR_CODE | SEG_ATTR_DOWN)) ==
-                          (SEG_ATTR_CODE | SEG_ATTR_DOWN);
+        bool conforming =
+            (s->attr & (SEG_ATTR_CODE | SEG_ATTR_DOWN)) == (SEG_ATTR_CODE | SEG_ATTR_DOWN);
 
         if (!(s->attr & SEG_ATTR_UNUSABLE) && !conforming && seg_dpl(s) < cpu->cpl)
             segment_null(s, 0, 0);
@@ -430,14 +430,14 @@ static enum x86_next iret_real(struct x86_cpu *cpu, unsigned width)
     flags = x86_stack_pop(cpu, &stack, width);
     if (v86 && x86_iopl(cpu) < 3) {
         /* Without VME, or 32-bit, the monitor must emulate; with it VIF stands in for IF. */
-        if (!(cpu->cr4 & CR4_VME) || width != 2 || (flags & FLAG_TF) ||
-            ((flags & FLAG_IF) && (cpu->rflags & FLAG_VIP)))
+        if (!(cpu->cr4 & CR4_VME) || width != 2 || (flags & FLAG_TF)
+            || ((flags & FLAG_IF) && (cpu->rflags & FLAG_VIP)))
             x86_raise_error(cpu, VECTOR_GP, 0);
         mask = FLAGS_ARITHMETIC | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_VIF;
         flags = (flags & ~(uint64_t)FLAG_VIF) | (flags & FLAG_IF ? FLAG_VIF : 0);
     } else {
-        mask = FLAGS_ARITHMETIC | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_NT | (v86 ? 0 : FLAG_IOPL) |
-               (width == 4 ? FLAG_RF | FLAG_AC | FLAG_ID : 0);
+        mask = FLAGS_ARITHMETIC | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_NT | (v86 ? 0 : FLAG_IOPL)
+               | (width == 4 ? FLAG_RF | FLAG_AC | FLAG_ID : 0);
     }
     if (rip > cpu->seg[SEG_CS].limit)
         x86_raise_error(cpu, VECTOR_GP, 0);

@@ -48,11 +48,12 @@ static void host_xsave(struct x86_cpu *cpu, uint64_t components, bool wide)
         cpu->ops->fpu_from_memory(cpu);
     x86_zero(cpu->xsave_scratch + HEADER_OFFSET, HEADER_BYTES);
     if (wide)
-        __asm__ volatile("xsave64 (%0)" : : "r"(cpu->xsave_scratch), "a"(low), "d"(high)
+        __asm__ volatile("xsave64 (%0)"
+                         :
+                         : "r"(cpu->xsave_scratch), "a"(low), "d"(high)
                          : "memory");
     else
-        __asm__ volatile("xsave (%0)" : : "r"(cpu->xsave_scratch), "a"(low), "d"(high)
-                         : "memory");
+        __asm__ volatile("xsave (%0)" : : "r"(cpu->xsave_scratch), "a"(low), "d"(high) : "memory");
 }
 
 static void host_xrstor(struct x86_cpu *cpu, uint64_t components, bool wide)
@@ -62,11 +63,12 @@ static void host_xrstor(struct x86_cpu *cpu, uint64_t components, bool wide)
     if (!cpu->fpu_in_host)
         cpu->ops->fpu_from_memory(cpu);
     if (wide)
-        __asm__ volatile("xrstor64 (%0)" : : "r"(cpu->xsave_scratch), "a"(low), "d"(high)
+        __asm__ volatile("xrstor64 (%0)"
+                         :
+                         : "r"(cpu->xsave_scratch), "a"(low), "d"(high)
                          : "memory");
     else
-        __asm__ volatile("xrstor (%0)" : : "r"(cpu->xsave_scratch), "a"(low), "d"(high)
-                         : "memory");
+        __asm__ volatile("xrstor (%0)" : : "r"(cpu->xsave_scratch), "a"(low), "d"(high) : "memory");
 }
 
 /* The guest writes MXCSR bits the host has no use for: #GP. */
@@ -291,8 +293,7 @@ enum x86_next x86_do_xsavec(struct x86_cpu *cpu, const struct x86_insn *insn)
             unsigned offset = compact_offset(cpu, n, &end);
 
             if ((in_use >> n) & 1)
-                store_part(cpu, linear, offset, component_offset(cpu, n),
-                           component_used(cpu, n));
+                store_part(cpu, linear, offset, component_offset(cpu, n), component_used(cpu, n));
         }
     }
     x86_store(cpu, linear + HEADER_OFFSET, in_use, 8, x86_user(cpu));
@@ -318,8 +319,8 @@ static void load_header(struct x86_cpu *cpu, const struct x86_insn *insn, struct
     if (image->layout & COMPACT) {
         for (unsigned n = 2; n < 8; n++)
             rest |= header[n];
-        bad = rest || !x86_has(cpu, HAS_XSAVEC) || (image->layout & ~COMPACT & ~cpu->xcr0) ||
-              (image->present & ~image->layout);
+        bad = rest || !x86_has(cpu, HAS_XSAVEC) || (image->layout & ~COMPACT & ~cpu->xcr0)
+              || (image->present & ~image->layout);
     } else {
         bad = image->layout || header[2] || (image->present & ~cpu->xcr0);
     }

@@ -25,45 +25,62 @@ static unsigned random_below(unsigned bound)
     return (random64() >> 20) % bound;
 }
 
-/* What may follow the prefixes. The ModRM byte is made up: [RDI], and a fixed or random register. */
-static const struct template {
+/* What may follow the prefixes. The ModRM byte is made up: [RDI], and a fixed or random register.
+ */
+static const struct template
+{
     const char *opcode; /* hexadecimal */
     int field;          /* ModRM.reg: -1 random register, -2 any of 0..7 */
     uint8_t immediate;  /* bytes; 0xff: 2 or 4 by operand size */
     bool lock;          /* may have a LOCK prefix */
     bool small;         /* the register is a bit offset */
-} templates[] = {
-    { "00", -1, 0, true, false }, { "01", -1, 0, true, false }, { "02", -1, 0, false, false },
-    { "03", -1, 0, false, false }, { "09", -1, 0, true, false }, { "0b", -1, 0, false, false },
-    { "10", -1, 0, true, false }, { "11", -1, 0, true, false }, { "13", -1, 0, false, false },
-    { "19", -1, 0, true, false }, { "1b", -1, 0, false, false }, { "21", -1, 0, true, false },
-    { "28", -1, 0, true, false }, { "2b", -1, 0, false, false }, { "31", -1, 0, true, false },
-    { "38", -1, 0, false, false }, { "39", -1, 0, false, false }, { "3b", -1, 0, false, false },
-    { "63", -1, 0, false, false }, { "69", -1, 0xff, false, false }, { "6b", -1, 1, false, false },
-    { "80", -2, 1, false, false }, { "81", -2, 0xff, false, false }, { "83", -2, 1, false, false },
-    { "84", -1, 0, false, false }, { "85", -1, 0, false, false }, { "86", -1, 0, true, false },
-    { "87", -1, 0, true, false }, { "88", -1, 0, false, false }, { "89", -1, 0, false, false },
-    { "8a", -1, 0, false, false }, { "8b", -1, 0, false, false }, { "8d", -1, 0, false, false },
-    { "c0", -2, 1, false, false }, { "c1", -2, 1, false, false }, { "d0", -2, 0, false, false },
-    { "d1", -2, 0, false, false }, { "d2", -2, 0, false, false }, { "d3", -2, 0, false, false },
-    { "c6", 0, 1, false, false }, { "c7", 0, 0xff, false, false }, { "f6", 2, 0, true, false },
-    { "f6", 3, 0, true, false }, { "f6", 4, 0, false, false }, { "f6", 5, 0, false, false },
-    { "f7", 0, 0xff, false, false }, { "f7", 2, 0, true, false }, { "f7", 3, 0, true, false },
-    { "f7", 4, 0, false, false }, { "f7", 5, 0, false, false }, { "fe", 0, 0, true, false },
-    { "fe", 1, 0, true, false }, { "ff", 0, 0, true, false }, { "ff", 1, 0, true, false },
-    { "0f40", -1, 0, false, false }, { "0f47", -1, 0, false, false },
-    { "0f4d", -1, 0, false, false }, { "0f4a", -1, 0, false, false }, { "0f92", 0, 0, false, false },
-    { "0f9e", 0, 0, false, false }, { "0f95", 0, 0, false, false }, { "0fa3", -1, 0, false, true },
-    { "0fab", -1, 0, true, true }, { "0fb3", -1, 0, true, true }, { "0fbb", -1, 0, true, true },
-    { "0fba", 4, 1, false, false }, { "0fba", 5, 1, true, false }, { "0fba", 6, 1, true, false },
-    { "0fba", 7, 1, true, false }, { "0fa4", -1, 1, false, false }, { "0fa5", -1, 0, false, false },
-    { "0fac", -1, 1, false, false }, { "0fad", -1, 0, false, false }, { "0faf", -1, 0, false, false },
-    { "0fb0", -1, 0, true, false }, { "0fb1", -1, 0, true, false }, { "0fb6", -1, 0, false, false },
-    { "0fb7", -1, 0, false, false }, { "0fbe", -1, 0, false, false }, { "0fbf", -1, 0, false, false },
-    { "0fbc", -1, 0, false, false }, { "0fbd", -1, 0, false, false }, { "0fc0", -1, 0, true, false },
-    { "0fc1", -1, 0, true, false }, { "0fc7", 1, 0, true, false }, { "0f38f0", -1, 0, false, false },
-    { "0f38f1", -1, 0, false, false }, { "f30fb8", -1, 0, false, false },
-    { "f30fbc", -1, 0, false, false }, { "f30fbd", -1, 0, false, false },
+}
+templates[] = {
+    { "00", -1, 0, true, false },        { "01", -1, 0, true, false },
+    { "02", -1, 0, false, false },       { "03", -1, 0, false, false },
+    { "09", -1, 0, true, false },        { "0b", -1, 0, false, false },
+    { "10", -1, 0, true, false },        { "11", -1, 0, true, false },
+    { "13", -1, 0, false, false },       { "19", -1, 0, true, false },
+    { "1b", -1, 0, false, false },       { "21", -1, 0, true, false },
+    { "28", -1, 0, true, false },        { "2b", -1, 0, false, false },
+    { "31", -1, 0, true, false },        { "38", -1, 0, false, false },
+    { "39", -1, 0, false, false },       { "3b", -1, 0, false, false },
+    { "63", -1, 0, false, false },       { "69", -1, 0xff, false, false },
+    { "6b", -1, 1, false, false },       { "80", -2, 1, false, false },
+    { "81", -2, 0xff, false, false },    { "83", -2, 1, false, false },
+    { "84", -1, 0, false, false },       { "85", -1, 0, false, false },
+    { "86", -1, 0, true, false },        { "87", -1, 0, true, false },
+    { "88", -1, 0, false, false },       { "89", -1, 0, false, false },
+    { "8a", -1, 0, false, false },       { "8b", -1, 0, false, false },
+    { "8d", -1, 0, false, false },       { "c0", -2, 1, false, false },
+    { "c1", -2, 1, false, false },       { "d0", -2, 0, false, false },
+    { "d1", -2, 0, false, false },       { "d2", -2, 0, false, false },
+    { "d3", -2, 0, false, false },       { "c6", 0, 1, false, false },
+    { "c7", 0, 0xff, false, false },     { "f6", 2, 0, true, false },
+    { "f6", 3, 0, true, false },         { "f6", 4, 0, false, false },
+    { "f6", 5, 0, false, false },        { "f7", 0, 0xff, false, false },
+    { "f7", 2, 0, true, false },         { "f7", 3, 0, true, false },
+    { "f7", 4, 0, false, false },        { "f7", 5, 0, false, false },
+    { "fe", 0, 0, true, false },         { "fe", 1, 0, true, false },
+    { "ff", 0, 0, true, false },         { "ff", 1, 0, true, false },
+    { "0f40", -1, 0, false, false },     { "0f47", -1, 0, false, false },
+    { "0f4d", -1, 0, false, false },     { "0f4a", -1, 0, false, false },
+    { "0f92", 0, 0, false, false },      { "0f9e", 0, 0, false, false },
+    { "0f95", 0, 0, false, false },      { "0fa3", -1, 0, false, true },
+    { "0fab", -1, 0, true, true },       { "0fb3", -1, 0, true, true },
+    { "0fbb", -1, 0, true, true },       { "0fba", 4, 1, false, false },
+    { "0fba", 5, 1, true, false },       { "0fba", 6, 1, true, false },
+    { "0fba", 7, 1, true, false },       { "0fa4", -1, 1, false, false },
+    { "0fa5", -1, 0, false, false },     { "0fac", -1, 1, false, false },
+    { "0fad", -1, 0, false, false },     { "0faf", -1, 0, false, false },
+    { "0fb0", -1, 0, true, false },      { "0fb1", -1, 0, true, false },
+    { "0fb6", -1, 0, false, false },     { "0fb7", -1, 0, false, false },
+    { "0fbe", -1, 0, false, false },     { "0fbf", -1, 0, false, false },
+    { "0fbc", -1, 0, false, false },     { "0fbd", -1, 0, false, false },
+    { "0fc0", -1, 0, true, false },      { "0fc1", -1, 0, true, false },
+    { "0fc7", 1, 0, true, false },       { "0f38f0", -1, 0, false, false },
+    { "0f38f1", -1, 0, false, false },   { "f30fb8", -1, 0, false, false },
+    { "f30fbc", -1, 0, false, false },   { "f30fbd", -1, 0, false, false },
     { "f20f38f0", -1, 0, false, false }, { "f20f38f1", -1, 0, false, false },
     { "660f38f6", -1, 0, false, false }, { "f30f38f6", -1, 0, false, false },
 };
@@ -127,28 +144,27 @@ static void set_registers(struct fake *f, const struct state *s)
     f->cpu.rflags = (s->flags & FLAGS_ARITHMETIC) | FLAG_FIXED;
 }
 
-static bool same_registers(const struct fake *f, const struct state *s, uint64_t flags,
-                           bool is_lea)
+static bool same_registers(const struct fake *f, const struct state *s, uint64_t flags, bool is_lea)
 {
-    if (!is_lea && (f->cpu.regs[RAX] != s->rax || f->cpu.regs[RBX] != s->rbx ||
-                    f->cpu.regs[RCX] != s->rcx || f->cpu.regs[RDX] != s->rdx ||
-                    f->cpu.regs[RSI] != s->rsi))
+    if (!is_lea
+        && (f->cpu.regs[RAX] != s->rax || f->cpu.regs[RBX] != s->rbx || f->cpu.regs[RCX] != s->rcx
+            || f->cpu.regs[RDX] != s->rdx || f->cpu.regs[RSI] != s->rsi))
         return false;
     return !((f->cpu.rflags ^ s->flags) & flags & FLAGS_ARITHMETIC);
 }
 
 static uint64_t interesting(void)
 {
-    static const uint64_t values[] = { 0, 1, ~0ull, 0x80, 0x7f, 0x8000, 0x7fffffff, 0x80000000,
-                                       1ull << 63, ~0ull >> 1 };
+    static const uint64_t values[] = { 0,      1,          ~0ull,      0x80,       0x7f,
+                                       0x8000, 0x7fffffff, 0x80000000, 1ull << 63, ~0ull >> 1 };
 
     return random_below(3) ? random64() : values[random_below(G_N_ELEMENTS(values))];
 }
 
 int main(void)
 {
-    uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
-                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *page =
+        mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     struct fake *f = setup_long(0);
     uint8_t native[BYTES];
     unsigned wrong = 0, run = 0;
@@ -169,13 +185,13 @@ int main(void)
         bool small;
         unsigned length = generate(page, &t, &small);
 
-        if (ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder, page, length, &info, operands)) ||
-            info.length != length)
+        if (ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder, page, length, &info, operands))
+            || info.length != length)
             continue;
         page[length] = 0xc3;
         x86_insn_make(&insn, &info, operands);
-        s = (struct state){ interesting(), interesting(), interesting(), interesting(),
-                            interesting(), random64() & FLAGS_ARITHMETIC };
+        s = (struct state){ interesting(), interesting(), interesting(),
+                            interesting(), interesting(), random64() & FLAGS_ARITHMETIC };
         if (small)
             s.rax = s.rbx = s.rcx = s.rdx = s.rsi = (int64_t)random_below(4000) - 2000;
         for (unsigned n = 0; n < BYTES; n += 8) {
@@ -199,8 +215,9 @@ int main(void)
         x86_execute(&f->cpu, &insn);
         defined = ~(uint64_t)info.cpu_flags->undefined;
         run++;
-        if ((!same_registers(f, &s, defined, t->opcode[0] == '8' && t->opcode[1] == 'd') ||
-             memcmp(f->ram + OPERAND - BYTES / 2, native, BYTES)) && wrong++ < 10)
+        if ((!same_registers(f, &s, defined, t->opcode[0] == '8' && t->opcode[1] == 'd')
+             || memcmp(f->ram + OPERAND - BYTES / 2, native, BYTES))
+            && wrong++ < 10)
             tap_note("%s (%s), length %u: flags 0x%x, host 0x%x", t->opcode,
                      ZydisMnemonicGetString(info.mnemonic), length, (unsigned)f->cpu.rflags,
                      (unsigned)s.flags);

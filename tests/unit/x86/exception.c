@@ -37,8 +37,9 @@ static void check_real(void)
     f->cpu.rflags |= FLAG_IF | FLAG_TF;
     f->cpu.rip = 0x1234;
     fake_deliver(f, 0x10, X86_EVENT_SOFT_INT, false, 0);
-    tap_ok(f->cpu.rip == 0x5678 && f->cpu.seg[SEG_CS].selector == 0x1234 &&
-           f->cpu.seg[SEG_CS].base == 0x12340, "real mode: the vector's handler is entered");
+    tap_ok(f->cpu.rip == 0x5678 && f->cpu.seg[SEG_CS].selector == 0x1234
+               && f->cpu.seg[SEG_CS].base == 0x12340,
+           "real mode: the vector's handler is entered");
     tap_ok(f->cpu.regs[RSP] == 0xabcd00fa && peek(f, 0x10fa, 6) == 0x0302f0001236ull,
            "real mode: 16-bit frame, upper half of ESP untouched");
     tap_ok(!(f->cpu.rflags & (FLAG_IF | FLAG_TF)), "real mode: IF and TF are cleared");
@@ -91,26 +92,29 @@ static void check_v86(void)
 
     f->cpu.rflags |= FLAG_VM | FLAG_IOPL;
     for (unsigned n = 0; n < 6; n++)
-        f->cpu.seg[all[n]] = (struct x86_segment){ .base = 0x10000u * n, .limit = 0xffff,
-                                                   .attr = 0xf3, .selector = 0x1000u * n };
+        f->cpu.seg[all[n]] = (struct x86_segment){
+            .base = 0x10000u * n, .limit = 0xffff, .attr = 0xf3, .selector = 0x1000u * n
+        };
     f->cpu.regs[RSP] = 0x800;
     f->cpu.rip = 0x10;
     fake_deliver(f, 0x80, X86_EVENT_SOFT_INT, false, 0);
     FRAME(f, "out of virtual-8086 mode", KERNEL_STACK - 36, 4, 0x12, 0x1000,
           FLAG_FIXED | FLAG_VM | FLAG_IOPL, 0x800, 0x2000, 0, 0x3000, 0x4000, 0x5000);
-    tap_ok(!(f->cpu.rflags & FLAG_VM) && f->cpu.cpl == 0 &&
-           (f->cpu.seg[SEG_DS].attr & SEG_ATTR_UNUSABLE), "V86: data segments are null");
-    tap_ok(fake_run(f, "cf") == NO_FAULT && (f->cpu.rflags & FLAG_VM) && f->cpu.rip == 0x12 &&
-           f->cpu.seg[SEG_GS].base == 0x50000 && f->cpu.regs[RSP] == 0x800 && f->cpu.cpl == 3,
+    tap_ok(!(f->cpu.rflags & FLAG_VM) && f->cpu.cpl == 0
+               && (f->cpu.seg[SEG_DS].attr & SEG_ATTR_UNUSABLE),
+           "V86: data segments are null");
+    tap_ok(fake_run(f, "cf") == NO_FAULT && (f->cpu.rflags & FLAG_VM) && f->cpu.rip == 0x12
+               && f->cpu.seg[SEG_GS].base == 0x50000 && f->cpu.regs[RSP] == 0x800
+               && f->cpu.cpl == 3,
            "V86: IRET goes back");
     f->cpu.rflags &= ~(uint64_t)FLAG_IOPL;
     tap_ok(fake_run(f, "cd 80") == VECTOR_GP, "V86: int n needs IOPL 3");
     f->cpu.cr4 |= CR4_VME;
     poke(f, 0x80 * 4, 0x20000099, 4);
     f->cpu.rflags |= FLAG_VIF;
-    tap_ok(fake_run(f, "cd 80") == NO_FAULT && f->cpu.rip == 0x99 &&
-           f->cpu.seg[SEG_CS].base == 0x20000 && !(f->cpu.rflags & FLAG_VIF) &&
-           peek(f, 0x20000 + 0x7fe, 2) == (FLAG_FIXED | FLAG_IF | FLAG_IOPL),
+    tap_ok(fake_run(f, "cd 80") == NO_FAULT && f->cpu.rip == 0x99
+               && f->cpu.seg[SEG_CS].base == 0x20000 && !(f->cpu.rflags & FLAG_VIF)
+               && peek(f, 0x20000 + 0x7fe, 2) == (FLAG_FIXED | FLAG_IF | FLAG_IOPL),
            "VME: int n is redirected, VIF shown as IF");
     fake_free(f);
 }
@@ -124,15 +128,15 @@ static void check_long(void)
     f->cpu.fault_vector = VECTOR_PF;
     f->cpu.fault_has_error = true;
     f->cpu.fault_error = 6;
-    tap_ok(x86_deliver_fault(&f->cpu) == X86_DELIVERED && f->cpu.cr2 == 0xdead000,
-           "#PF sets CR2");
+    tap_ok(x86_deliver_fault(&f->cpu) == X86_DELIVERED && f->cpu.cr2 == 0xdead000, "#PF sets CR2");
     FRAME(f, "long mode, inner ring", KERNEL_STACK - 48, 8, 6, CODE, SEL_USER_CODE64,
           FLAG_FIXED | FLAG_RF, USER_STACK, SEL_USER_DATA);
-    tap_ok(f->cpu.cpl == 0 && f->cpu.seg[SEG_SS].selector == 0 &&
-           f->cpu.rip == HANDLER + VECTOR_PF * 16, "long mode: SS is null");
+    tap_ok(f->cpu.cpl == 0 && f->cpu.seg[SEG_SS].selector == 0
+               && f->cpu.rip == HANDLER + VECTOR_PF * 16,
+           "long mode: SS is null");
     f->cpu.regs[RSP] += 8;
-    tap_ok(fake_run(f, "48 cf") == NO_FAULT && f->cpu.cpl == 3 && f->cpu.rip == CODE &&
-           f->cpu.regs[RSP] == USER_STACK && f->cpu.seg[SEG_SS].selector == SEL_USER_DATA,
+    tap_ok(fake_run(f, "48 cf") == NO_FAULT && f->cpu.cpl == 3 && f->cpu.rip == CODE
+               && f->cpu.regs[RSP] == USER_STACK && f->cpu.seg[SEG_SS].selector == SEL_USER_DATA,
            "IRETQ goes back");
     fake_free(f);
 
@@ -167,8 +171,9 @@ static void check_double_faults(void)
     f = setup_long(3);
     poke(f, IDT + VECTOR_UD * 16 + 5, 0x0e, 1);
     fake_deliver(f, VECTOR_UD, X86_EVENT_EXCEPTION, false, 0);
-    tap_ok(f->cpu.rip == HANDLER + VECTOR_NP * 16 &&
-           peek(f, f->cpu.regs[RSP], 8) == VECTOR_UD * 8 + 3, "#UD then #NP is an #NP, with EXT");
+    tap_ok(f->cpu.rip == HANDLER + VECTOR_NP * 16
+               && peek(f, f->cpu.regs[RSP], 8) == VECTOR_UD * 8 + 3,
+           "#UD then #NP is an #NP, with EXT");
     tap_ok(f->cpu.delivering == X86_DELIVERING_NOTHING, "and nothing is left under way");
     fake_free(f);
 
@@ -189,8 +194,9 @@ static void check_double_faults(void)
 
     f = setup_long(0);
     f->cpu.idt.limit = 0;
-    tap_ok(fake_deliver(f, VECTOR_BP, X86_EVENT_SOFT_EXCEPTION, false, 0) ==
-           X86_DELIVERY_TRIPLE_FAULT, "no IDT is a triple fault");
+    tap_ok(fake_deliver(f, VECTOR_BP, X86_EVENT_SOFT_EXCEPTION, false, 0)
+               == X86_DELIVERY_TRIPLE_FAULT,
+           "no IDT is a triple fault");
     fake_free(f);
 }
 
@@ -200,16 +206,18 @@ static void check_debug(void)
 
     f->cpu.dr[0] = 0x1002;
     f->cpu.dr[7] = 0x400 | 1 | 1 << 16 | 3 << 18; /* DR0: write, four bytes, so from 0x1000 */
-    tap_ok(x86_breakpoints(&f->cpu, 0x1003, 1, X86_WATCH_WRITE) == 1 &&
-           x86_breakpoints(&f->cpu, 0x1004, 1, X86_WATCH_WRITE) == 0 &&
-           x86_breakpoints(&f->cpu, 0xffd, 8, X86_WATCH_WRITE) == 1 &&
-           x86_breakpoints(&f->cpu, 0x1000, 1, X86_WATCH_READ) == 0, "breakpoint ranges");
+    tap_ok(x86_breakpoints(&f->cpu, 0x1003, 1, X86_WATCH_WRITE) == 1
+               && x86_breakpoints(&f->cpu, 0x1004, 1, X86_WATCH_WRITE) == 0
+               && x86_breakpoints(&f->cpu, 0xffd, 8, X86_WATCH_WRITE) == 1
+               && x86_breakpoints(&f->cpu, 0x1000, 1, X86_WATCH_READ) == 0,
+           "breakpoint ranges");
     fake_run(f, "88 04 25 02 10 00 00"); /* mov [0x1002], al */
     tap_ok(f->cpu.debug_pending == 1, "a write is noticed");
     f->cpu.rflags |= FLAG_TF;
     x86_deliver_debug_trap(&f->cpu, f->cpu.debug_pending | DR6_BS);
-    tap_ok(f->cpu.dr[6] == (DR6_FIXED | DR6_BS | 1) && !(f->cpu.rflags & FLAG_TF) &&
-           peek(f, f->cpu.regs[RSP] + 16, 8) == (FLAG_FIXED | FLAG_TF), "#DB reports it");
+    tap_ok(f->cpu.dr[6] == (DR6_FIXED | DR6_BS | 1) && !(f->cpu.rflags & FLAG_TF)
+               && peek(f, f->cpu.regs[RSP] + 16, 8) == (FLAG_FIXED | FLAG_TF),
+           "#DB reports it");
     f->cpu.dr[7] |= 1 << 13;
     tap_ok(fake_run(f, "0f 21 c0") == VECTOR_DB && f->cpu.fault_dr6 == DR6_BD,
            "general detect stops MOV from DR0");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* An engine that does nothing itself, for testing the x86 layer: flat RAM, ports and MSRs that remember
- * the last access, unwinding by longjmp. Instructions are given as bytes and executed by
+/* An engine that does nothing itself, for testing the x86 layer: flat RAM, ports and MSRs that
+ * remember the last access, unwinding by longjmp. Instructions are given as bytes and executed by
  * x86_execute(); a fault either ends the run or is delivered. */
 #ifndef YADO_TESTS_X86_FAKE_H
 #define YADO_TESTS_X86_FAKE_H

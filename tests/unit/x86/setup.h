@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A usual operating system's tables in a fake machine: GDT, IDT, TSS, identity paging; and the processor
- * put into protected or long mode with them. */
+/* A usual operating system's tables in a fake machine: GDT, IDT, TSS, identity paging; and the
+ * processor put into protected or long mode with them. */
 #ifndef YADO_TESTS_X86_SETUP_H
 #define YADO_TESTS_X86_SETUP_H
 
@@ -13,7 +13,8 @@ enum {
 };
 enum {
     SEL_CODE32 = 0x08, SEL_DATA = 0x10, SEL_USER_CODE32 = 0x18 | 3, SEL_USER_DATA = 0x20 | 3,
-    SEL_CODE64 = 0x28, SEL_USER_CODE64 = 0x30 | 3, SEL_TSS = 0x38, SEL_TSS2 = 0x48, SEL_GATE = 0x50,
+    SEL_CODE64 = 0x28, SEL_USER_CODE64 = 0x30 | 3, SEL_TSS = 0x38, SEL_TSS2 = 0x48,
+    SEL_GATE = 0x50,
     SEL_ABSENT = 0x60, SEL_CODE16 = 0x68, SEL_READONLY = 0x70, SEL_LDT = 0x78, SEL_CONFORMING = 0x88,
     SEL_TASK_GATE = 0x90, SEL_EXEC_ONLY = 0x98, SEL_END = 0xa0,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* String instructions against a byte-by-byte model: overlap, direction, page and segment ends, faults
- * with part of the work done. */
+/* String instructions against a byte-by-byte model: overlap, direction, page and segment ends,
+ * faults with part of the work done. */
 #include "setup.h"
 
 enum { SOURCE = 0x200000, TARGET = 0x300000, SPAN = 0x3000 };
@@ -56,9 +56,9 @@ static void check_movs(bool direct)
             memcpy(element, model + from + n * step, size);
             memcpy(model + to + n * step, element, size);
         }
-        if (fake_run(f, movs_bytes[width]) != NO_FAULT || f->cpu.regs[RCX] ||
-            f->cpu.regs[RSI] != from + count * step || f->cpu.regs[RDI] != to + count * step ||
-            memcmp(model + SOURCE - SPAN, f->ram + SOURCE - SPAN, TARGET + 9 * SPAN - SOURCE))
+        if (fake_run(f, movs_bytes[width]) != NO_FAULT || f->cpu.regs[RCX]
+            || f->cpu.regs[RSI] != from + count * step || f->cpu.regs[RDI] != to + count * step
+            || memcmp(model + SOURCE - SPAN, f->ram + SOURCE - SPAN, TARGET + 9 * SPAN - SOURCE))
             wrong++;
         g_free(model);
         fake_free(f);
@@ -103,10 +103,10 @@ static void check_compare(bool direct)
                 break;
         }
         fake_run(f, scan ? scas_bytes[until][width] : cmps_bytes[until][width]);
-        if (f->cpu.regs[RCX] != count - done || f->cpu.regs[RDI] != to + done * step ||
-            f->cpu.regs[RSI] != from + (scan ? 0 : done * step) ||
-            !!(f->cpu.rflags & FLAG_ZF) != equal || !!(f->cpu.rflags & FLAG_CF) != (a < b) ||
-            f->cpu.rip == CODE)
+        if (f->cpu.regs[RCX] != count - done || f->cpu.regs[RDI] != to + done * step
+            || f->cpu.regs[RSI] != from + (scan ? 0 : done * step)
+            || !!(f->cpu.rflags & FLAG_ZF) != equal || !!(f->cpu.rflags & FLAG_CF) != (a < b)
+            || f->cpu.rip == CODE)
             wrong++;
         fake_free(f);
     }
@@ -140,16 +140,18 @@ static void check_fault(void)
     /* RAM ends, and with it the mapping, after 2 GiB: the tables map more than there is. */
     f->cpu.regs[RDI] = 0x80000000ull - 100;
     f->cpu.regs[RCX] = 1000;
-    tap_ok(fake_run(f, "f3 aa") == VECTOR_PF && f->cpu.regs[RCX] == 900 &&
-           f->cpu.regs[RDI] == 0x80000000ull && f->cpu.fault_addr == 0x80000000ull &&
-           f->cpu.rip == CODE, "a fault leaves the rest of the work in the registers");
+    tap_ok(fake_run(f, "f3 aa") == VECTOR_PF && f->cpu.regs[RCX] == 900
+               && f->cpu.regs[RDI] == 0x80000000ull && f->cpu.fault_addr == 0x80000000ull
+               && f->cpu.rip == CODE,
+           "a fault leaves the rest of the work in the registers");
     f->cpu.rflags |= FLAG_DF;
     poke(f, PML4 + 0x1008, 0, 8); /* the second gibibyte goes away */
     f->cpu.regs[RSI] = SOURCE + 0x10;
     f->cpu.regs[RDI] = 0x40000003;
     f->cpu.regs[RCX] = 8;
-    tap_ok(fake_run(f, "f3 a4") == VECTOR_PF && f->cpu.fault_addr == 0x40000003 &&
-           f->cpu.regs[RCX] == 8, "backwards too");
+    tap_ok(fake_run(f, "f3 a4") == VECTOR_PF && f->cpu.fault_addr == 0x40000003
+               && f->cpu.regs[RCX] == 8,
+           "backwards too");
     fake_free(f);
 }
 
@@ -162,9 +164,10 @@ static void check_address_sizes(void)
     f->cpu.regs[RCX] = 0xabcd0004;
     poke(f, 0xfffe, 0x2211, 2);
     poke(f, 0x0000, 0x4433, 2);
-    tap_ok(fake_run(f, "67 f3 a4") == NO_FAULT && peek(f, 0x8000, 4) == 0x44332211 &&
-           f->cpu.regs[RSI] == 0xabcd0002 && f->cpu.regs[RDI] == 0xabcd8004 &&
-           f->cpu.regs[RCX] == 0xabcd0000, "16-bit addresses wrap, upper halves stay");
+    tap_ok(fake_run(f, "67 f3 a4") == NO_FAULT && peek(f, 0x8000, 4) == 0x44332211
+               && f->cpu.regs[RSI] == 0xabcd0002 && f->cpu.regs[RDI] == 0xabcd8004
+               && f->cpu.regs[RCX] == 0xabcd0000,
+           "16-bit addresses wrap, upper halves stay");
     f->cpu.seg[SEG_ES].limit = 0x2000;
     f->cpu.regs[RDI] = 0x1ff0;
     f->cpu.regs[RCX] = 0x100;
@@ -190,8 +193,9 @@ static void check_ports(void)
     f->cpu.regs[RDI] = TARGET;
     f->cpu.regs[RCX] = 600;
     f->port_value = 0x100;
-    tap_ok(fake_run(f, "f3 66 6d") == NO_FAULT && f->port == 0x1f0 &&
-           peek(f, TARGET, 2) == 0x100 && peek(f, TARGET + 1198, 2) == 0x100 + 599, "rep insw");
+    tap_ok(fake_run(f, "f3 66 6d") == NO_FAULT && f->port == 0x1f0 && peek(f, TARGET, 2) == 0x100
+               && peek(f, TARGET + 1198, 2) == 0x100 + 599,
+           "rep insw");
     f->cpu.regs[RSI] = TARGET;
     tap_ok(fake_run(f, "6e") == NO_FAULT && f->port_value == 0, "outsb");
     fake_free(f);

@@ -55,14 +55,15 @@ static void check_protected_rows(void)
         f->cpu.regs[RAX] = protected_rows[n].ax;
         before = f->cpu;
         vector = fake_run(f, protected_rows[n].bytes);
-        if (!tap_ok(vector == protected_rows[n].vector &&
-                    (vector == NO_FAULT || f->cpu.fault_error == protected_rows[n].error),
+        if (!tap_ok(vector == protected_rows[n].vector
+                        && (vector == NO_FAULT || f->cpu.fault_error == protected_rows[n].error),
                     "%s", protected_rows[n].name))
             tap_note("vector %d, error 0x%x", vector, f->cpu.fault_error);
         if (vector != NO_FAULT)
-            tap_ok(!memcmp(before.seg, f->cpu.seg, sizeof(before.seg)) &&
-                   !memcmp(before.regs, f->cpu.regs, sizeof(before.regs)) &&
-                   before.rip == f->cpu.rip, "%s: nothing changed", protected_rows[n].name);
+            tap_ok(!memcmp(before.seg, f->cpu.seg, sizeof(before.seg))
+                       && !memcmp(before.regs, f->cpu.regs, sizeof(before.regs))
+                       && before.rip == f->cpu.rip,
+                   "%s: nothing changed", protected_rows[n].name);
         fake_free(f);
     }
 }
@@ -74,29 +75,31 @@ static void check_call_gates(void)
     poke(f, GDT + SEL_GATE, gate(SEL_CODE32, 0x12340, 0xec) | 2ull << 32, 8); /* two parameters */
     poke(f, USER_STACK - 8, 0x2222222211111111, 8);
     f->cpu.regs[RSP] = USER_STACK - 8;
-    tap_ok(fake_run(f, "9a 00 00 00 00 53 00") == NO_FAULT && f->cpu.cpl == 0 &&
-           f->cpu.rip == 0x12340 && f->cpu.regs[RSP] == KERNEL_STACK - 24,
+    tap_ok(fake_run(f, "9a 00 00 00 00 53 00") == NO_FAULT && f->cpu.cpl == 0
+               && f->cpu.rip == 0x12340 && f->cpu.regs[RSP] == KERNEL_STACK - 24,
            "call gate into ring 0");
-    tap_ok(peek(f, KERNEL_STACK - 24, 4) == CODE + 7 &&
-           peek(f, KERNEL_STACK - 20, 4) == SEL_USER_CODE32 &&
-           peek(f, KERNEL_STACK - 16, 4) == 0x11111111 &&
-           peek(f, KERNEL_STACK - 12, 4) == 0x22222222 &&
-           peek(f, KERNEL_STACK - 8, 4) == USER_STACK - 8 &&
-           peek(f, KERNEL_STACK - 4, 4) == SEL_USER_DATA, "frame with parameters");
-    tap_ok(fake_run(f, "ca 08 00") == NO_FAULT && f->cpu.cpl == 3 &&
-           f->cpu.regs[RSP] == USER_STACK && f->cpu.rip == CODE + 7 &&
-           f->cpu.seg[SEG_SS].selector == SEL_USER_DATA, "RET with release goes back");
-    tap_ok(fake_run(f, "ea 00 00 00 00 53 00") == VECTOR_GP &&
-           f->cpu.fault_error == SEL_CODE32, "a jump through the gate does not change rings");
+    tap_ok(peek(f, KERNEL_STACK - 24, 4) == CODE + 7
+               && peek(f, KERNEL_STACK - 20, 4) == SEL_USER_CODE32
+               && peek(f, KERNEL_STACK - 16, 4) == 0x11111111
+               && peek(f, KERNEL_STACK - 12, 4) == 0x22222222
+               && peek(f, KERNEL_STACK - 8, 4) == USER_STACK - 8
+               && peek(f, KERNEL_STACK - 4, 4) == SEL_USER_DATA,
+           "frame with parameters");
+    tap_ok(fake_run(f, "ca 08 00") == NO_FAULT && f->cpu.cpl == 3 && f->cpu.regs[RSP] == USER_STACK
+               && f->cpu.rip == CODE + 7 && f->cpu.seg[SEG_SS].selector == SEL_USER_DATA,
+           "RET with release goes back");
+    tap_ok(fake_run(f, "ea 00 00 00 00 53 00") == VECTOR_GP && f->cpu.fault_error == SEL_CODE32,
+           "a jump through the gate does not change rings");
     fake_free(f);
 
     f = setup_long(3);
     poke(f, GDT + SEL_GATE, gate(SEL_CODE64, 0x12340, 0xec), 8);
     poke(f, CODE + 0x104, 0x53, 2);
-    tap_ok(fake_run(f, "ff 1c 25 00 01 04 00") == NO_FAULT && f->cpu.cpl == 0 &&
-           f->cpu.rip == 0x12340 && f->cpu.regs[RSP] == KERNEL_STACK - 32 &&
-           peek(f, KERNEL_STACK - 8, 8) == SEL_USER_DATA &&
-           peek(f, KERNEL_STACK - 16, 8) == USER_STACK, "64-bit call gate");
+    tap_ok(fake_run(f, "ff 1c 25 00 01 04 00") == NO_FAULT && f->cpu.cpl == 0
+               && f->cpu.rip == 0x12340 && f->cpu.regs[RSP] == KERNEL_STACK - 32
+               && peek(f, KERNEL_STACK - 8, 8) == SEL_USER_DATA
+               && peek(f, KERNEL_STACK - 16, 8) == USER_STACK,
+           "64-bit call gate");
     tap_ok(fake_run(f, "48 cb") == NO_FAULT && f->cpu.cpl == 3 && f->cpu.rip == CODE + 7,
            "64-bit far return");
     fake_free(f);
@@ -113,8 +116,9 @@ static void check_outer_return(void)
     poke(f, sp + 8, FLAG_FIXED | FLAG_IF | FLAG_IOPL | FLAG_VIP, 4);
     poke(f, sp + 12, USER_STACK, 4);
     poke(f, sp + 16, SEL_USER_DATA, 4);
-    tap_ok(fake_run(f, "cf") == NO_FAULT && f->cpu.cpl == 3 && f->cpu.rip == 0x1234 &&
-           f->cpu.regs[RSP] == USER_STACK, "IRET to ring 3");
+    tap_ok(fake_run(f, "cf") == NO_FAULT && f->cpu.cpl == 3 && f->cpu.rip == 0x1234
+               && f->cpu.regs[RSP] == USER_STACK,
+           "IRET to ring 3");
     tap_ok((f->cpu.seg[SEG_DS].attr & SEG_ATTR_UNUSABLE) && f->cpu.seg[SEG_DS].selector == 0,
            "ring 0 data segments are dropped");
     tap_ok(f->cpu.rflags == (FLAG_FIXED | FLAG_IF | FLAG_IOPL | FLAG_VIP), "all flags loaded");
@@ -125,8 +129,9 @@ static void check_outer_return(void)
     poke(f, sp, 0x1234, 4);
     poke(f, sp + 4, SEL_USER_CODE32, 4);
     poke(f, sp + 16, SEL_DATA, 4); /* SS of the wrong ring */
-    tap_ok(fake_run(f, "cf") == VECTOR_GP && f->cpu.fault_error == SEL_DATA && f->cpu.cpl == 0 &&
-           f->cpu.regs[RSP] == sp, "IRET with a bad SS changes nothing");
+    tap_ok(fake_run(f, "cf") == VECTOR_GP && f->cpu.fault_error == SEL_DATA && f->cpu.cpl == 0
+               && f->cpu.regs[RSP] == sp,
+           "IRET with a bad SS changes nothing");
     fake_free(f);
 
     f = setup_long(0);
@@ -144,24 +149,26 @@ static void check_tasks(void)
 {
     struct fake *f = setup_protected(0);
 
-    poke(f, TSS2 + 0x20, 0x7000, 4);             /* EIP */
+    poke(f, TSS2 + 0x20, 0x7000, 4); /* EIP */
     poke(f, TSS2 + 0x24, FLAG_FIXED | FLAG_ZF, 4);
-    poke(f, TSS2 + 0x28, 0xaaaa, 4);             /* EAX */
-    poke(f, TSS2 + 0x38, USER_STACK, 4);         /* ESP */
+    poke(f, TSS2 + 0x28, 0xaaaa, 4);     /* EAX */
+    poke(f, TSS2 + 0x38, USER_STACK, 4); /* ESP */
     poke(f, TSS2 + 0x4c, SEL_USER_CODE32, 2);
     poke(f, TSS2 + 0x50, SEL_USER_DATA, 2);
     poke(f, TSS2 + 0x54, SEL_USER_DATA, 2);
     f->cpu.regs[RBX] = 0xb0b;
-    tap_ok(fake_run(f, "9a 00 00 00 00 48 00") == NO_FAULT && f->cpu.rip == 0x7000 &&
-           f->cpu.regs[RAX] == 0xaaaa && f->cpu.cpl == 3 && f->cpu.tr.selector == SEL_TSS2,
+    tap_ok(fake_run(f, "9a 00 00 00 00 48 00") == NO_FAULT && f->cpu.rip == 0x7000
+               && f->cpu.regs[RAX] == 0xaaaa && f->cpu.cpl == 3 && f->cpu.tr.selector == SEL_TSS2,
            "far call to a TSS switches tasks");
-    tap_ok((f->cpu.rflags & FLAG_NT) && (f->cpu.rflags & FLAG_ZF) && (f->cpu.cr0 & CR0_TS) &&
-           peek(f, TSS2, 2) == SEL_TSS, "nested: NT, back link, TS");
-    tap_ok(peek(f, TSS + 0x34, 4) == 0xb0b && peek(f, TSS + 0x20, 4) == CODE + 7 &&
-           peek(f, GDT + SEL_TSS2 + 5, 1) == 0x8b, "old task saved, new TSS busy");
+    tap_ok((f->cpu.rflags & FLAG_NT) && (f->cpu.rflags & FLAG_ZF) && (f->cpu.cr0 & CR0_TS)
+               && peek(f, TSS2, 2) == SEL_TSS,
+           "nested: NT, back link, TS");
+    tap_ok(peek(f, TSS + 0x34, 4) == 0xb0b && peek(f, TSS + 0x20, 4) == CODE + 7
+               && peek(f, GDT + SEL_TSS2 + 5, 1) == 0x8b,
+           "old task saved, new TSS busy");
     poke(f, GDT + SEL_TSS + 5, 0x8b, 1);
-    tap_ok(fake_run(f, "cf") == NO_FAULT && f->cpu.rip == CODE + 7 &&
-           f->cpu.regs[RBX] == 0xb0b && f->cpu.cpl == 0 && f->cpu.tr.selector == SEL_TSS,
+    tap_ok(fake_run(f, "cf") == NO_FAULT && f->cpu.rip == CODE + 7 && f->cpu.regs[RBX] == 0xb0b
+               && f->cpu.cpl == 0 && f->cpu.tr.selector == SEL_TSS,
            "IRET returns to it");
     tap_ok(!(peek(f, TSS2 + 0x24, 4) & FLAG_NT) && peek(f, GDT + SEL_TSS2 + 5, 1) == 0x89,
            "and leaves the other available");
@@ -175,15 +182,16 @@ static void check_tasks(void)
     f = setup_protected(0);
     poke(f, TSS2 + 0x20, 0x7000, 4);
     poke(f, TSS2 + 0x4c, SEL_DATA, 2); /* CS is not code */
-    tap_ok(fake_run(f, "ea 00 00 00 00 48 00") == VECTOR_TS &&
-           f->cpu.fault_error == SEL_DATA && f->cpu.rip == 0x7000,
+    tap_ok(fake_run(f, "ea 00 00 00 00 48 00") == VECTOR_TS && f->cpu.fault_error == SEL_DATA
+               && f->cpu.rip == 0x7000,
            "a bad CS is #TS in the new task");
     fake_free(f);
 
     f = setup_protected(0);
     poke(f, GDT + SEL_TSS2, descriptor(TSS2, 0x66, 0x89), 8);
-    tap_ok(fake_run(f, "ea 00 00 00 00 48 00") == VECTOR_TS &&
-           f->cpu.fault_error == SEL_TSS2 && f->cpu.rip == CODE, "a short TSS is #TS in the old");
+    tap_ok(fake_run(f, "ea 00 00 00 00 48 00") == VECTOR_TS && f->cpu.fault_error == SEL_TSS2
+               && f->cpu.rip == CODE,
+           "a short TSS is #TS in the old");
     fake_free(f);
 }
 
@@ -195,13 +203,15 @@ static void check_system_calls(void)
     f->cpu.lstar = 0x123456;
     f->cpu.sfmask = FLAG_IF | FLAG_TF;
     f->cpu.rflags |= FLAG_IF | FLAG_CF | FLAG_RF;
-    tap_ok(fake_run(f, "0f 05") == NO_FAULT && f->cpu.rip == 0x123456 &&
-           f->cpu.regs[RCX] == CODE + 2 &&
-           f->cpu.regs[R11] == (FLAG_FIXED | FLAG_IF | FLAG_CF) &&
-           f->cpu.rflags == (FLAG_FIXED | FLAG_CF) && f->cpu.cpl == 0, "SYSCALL");
-    tap_ok(fake_run(f, "48 0f 07") == NO_FAULT && f->cpu.rip == CODE + 2 && f->cpu.cpl == 3 &&
-           f->cpu.seg[SEG_CS].selector == 0x2b && f->cpu.seg[SEG_SS].selector == 0x23 &&
-           f->cpu.rflags == (FLAG_FIXED | FLAG_IF | FLAG_CF), "SYSRET");
+    tap_ok(fake_run(f, "0f 05") == NO_FAULT && f->cpu.rip == 0x123456
+               && f->cpu.regs[RCX] == CODE + 2
+               && f->cpu.regs[R11] == (FLAG_FIXED | FLAG_IF | FLAG_CF)
+               && f->cpu.rflags == (FLAG_FIXED | FLAG_CF) && f->cpu.cpl == 0,
+           "SYSCALL");
+    tap_ok(fake_run(f, "48 0f 07") == NO_FAULT && f->cpu.rip == CODE + 2 && f->cpu.cpl == 3
+               && f->cpu.seg[SEG_CS].selector == 0x2b && f->cpu.seg[SEG_SS].selector == 0x23
+               && f->cpu.rflags == (FLAG_FIXED | FLAG_IF | FLAG_CF),
+           "SYSRET");
     tap_ok(fake_run(f, "48 0f 07") == VECTOR_GP, "SYSRET in ring 3 is #GP");
     f->cpu.efer &= ~(uint64_t)EFER_SCE;
     tap_ok(fake_run(f, "0f 05") == VECTOR_UD, "SYSCALL is #UD unless enabled");
@@ -212,12 +222,14 @@ static void check_system_calls(void)
     f->cpu.sysenter_eip = 0x4321;
     f->cpu.sysenter_esp = KERNEL_STACK;
     f->cpu.rflags |= FLAG_IF;
-    tap_ok(fake_run(f, "0f 34") == NO_FAULT && f->cpu.rip == 0x4321 && f->cpu.cpl == 0 &&
-           f->cpu.regs[RSP] == KERNEL_STACK && !(f->cpu.rflags & FLAG_IF), "SYSENTER");
+    tap_ok(fake_run(f, "0f 34") == NO_FAULT && f->cpu.rip == 0x4321 && f->cpu.cpl == 0
+               && f->cpu.regs[RSP] == KERNEL_STACK && !(f->cpu.rflags & FLAG_IF),
+           "SYSENTER");
     f->cpu.regs[RDX] = 0x99;
     f->cpu.regs[RCX] = USER_STACK;
-    tap_ok(fake_run(f, "0f 35") == NO_FAULT && f->cpu.rip == 0x99 && f->cpu.cpl == 3 &&
-           f->cpu.seg[SEG_CS].selector == (SEL_USER_CODE32 | 3), "SYSEXIT");
+    tap_ok(fake_run(f, "0f 35") == NO_FAULT && f->cpu.rip == 0x99 && f->cpu.cpl == 3
+               && f->cpu.seg[SEG_CS].selector == (SEL_USER_CODE32 | 3),
+           "SYSEXIT");
     fake_free(f);
 }
 
@@ -226,15 +238,18 @@ static void check_real(void)
     struct fake *f = fake_new("max");
 
     f->cpu.seg[SEG_CS].base = 0x1000;
-    tap_ok(fake_run(f, "ea 34 12 00 20") == NO_FAULT && f->cpu.rip == 0x1234 &&
-           f->cpu.seg[SEG_CS].base == 0x20000, "real-mode far jump");
+    tap_ok(fake_run(f, "ea 34 12 00 20") == NO_FAULT && f->cpu.rip == 0x1234
+               && f->cpu.seg[SEG_CS].base == 0x20000,
+           "real-mode far jump");
     f->cpu.seg[SEG_DS].limit = 0xffffffffu; /* as protected mode left it */
     f->cpu.regs[RAX] = 0x3000;
-    tap_ok(fake_run(f, "8e d8") == NO_FAULT && f->cpu.seg[SEG_DS].base == 0x30000 &&
-           f->cpu.seg[SEG_DS].limit == 0xffffffffu, "unreal mode keeps limits");
+    tap_ok(fake_run(f, "8e d8") == NO_FAULT && f->cpu.seg[SEG_DS].base == 0x30000
+               && f->cpu.seg[SEG_DS].limit == 0xffffffffu,
+           "unreal mode keeps limits");
     f->cpu.regs[RSP] = 0x100;
-    tap_ok(fake_run(f, "9a 00 10 00 40") == NO_FAULT && f->cpu.regs[RSP] == 0xfc &&
-           peek(f, 0xfc, 4) == 0x2000123b, "real-mode far call");
+    tap_ok(fake_run(f, "9a 00 10 00 40") == NO_FAULT && f->cpu.regs[RSP] == 0xfc
+               && peek(f, 0xfc, 4) == 0x2000123b,
+           "real-mode far call");
     tap_ok(fake_run(f, "cb") == NO_FAULT && f->cpu.seg[SEG_CS].base == 0x20000, "and return");
     fake_free(f);
 }
