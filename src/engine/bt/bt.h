@@ -8,6 +8,7 @@
  *   thunks.c     the assembly between translated code and C, emitted at start
  *   memory.c     TLB misses, device and page-crossing accesses   (guest vector state live)
  *   helpers.c    what translated code calls                       (guest vector state live)
+ *   gather.c     gathers, scatters, byte-masked stores                 (guest vector state live)
  *   tlb.c        filling and flushing the software TLB            (guest vector state live)
  *   signal.c     host faults in translated code become guest exceptions
  *
@@ -90,7 +91,6 @@ enum bt_mode {
     MODE_CPL = 3u << 4,
     MODE_MMU_SHIFT = 6,
     MODE_MMU = 3u << 6,     /* enum bt_mmu */
-    MODE_NO_FPU = 1u << 8,  /* CR0.TS or EM */
     MODE_STEP = 1u << 9,    /* TF or debug registers: one instruction, then look */
     MODE_ONE = 1u << 10,    /* one instruction: interrupt shadow */
     MODE_SINGLY = 1u << 11, /* every access looked up on its own: a shared one failed */
@@ -145,6 +145,16 @@ struct bt_block {
 
 /* ---- per machine ------------------------------------------------------------------------------ */
 
+/* The rest of the mode: which combination of these control registers' bits, see bt_control_update(). */
+#define MODE_CONTROL_SHIFT 22
+#define CONTROLS 1024
+struct bt_control {
+    uint32_t cr0, cr4;
+    uint64_t xcr0;
+};
+#define CONTROL_CR0 (CR0_MP | CR0_EM | CR0_TS)
+#define CONTROL_CR4 (CR4_TSD | CR4_OSFXSR | CR4_OSXSAVE | CR4_SMAP)
+
 #define BLOCK_HASH_BITS 16
 
 unsigned bt_block_hash(uint64_t rip, uint64_t gpa, uint32_t mode);
@@ -180,6 +190,8 @@ struct bt {
     _Atomic uint64_t invalidations; /* counted, so that a translation notices one meanwhile */
     struct bt_range ranges[BT_RANGES]; /* guest RAM and ROM in host memory */
     unsigned range_count;
+    struct bt_control controls[CONTROLS]; /* [exclusive_lock] those seen so far */
+    unsigned control_count;
     struct bt_vcpu **vcpus;
     unsigned vcpu_count;
     uint64_t tsc_start, ns_start; /* both clocks at the same moment */
@@ -271,6 +283,8 @@ struct bt_vcpu {
     void *signal_stack;
     enum vcpu_exit exit;
     bool fault_pending;         /* cpu.fault_* wait for delivery */
+    struct bt_control control; /* of the registers as they are */
+    uint32_t control_mode;     /* its number, shifted into place */
     bool remapped;     /* paging or rights changed: look at everything afresh */
     bool code_dropped; /* [atomic] blocks were invalidated */
     bool singly;                /* next block is to be found with MODE_SINGLY */
@@ -288,6 +302,10 @@ struct bt_vcpu {
         uint8_t *host[2];   /* RAM, or NULL: device */
         unsigned first;     /* bytes in the first page */
     } bounce;
+    /* Registers of a gather, scatter or byte-masked store, see gather.c. */
+    struct {
+        uint8_t data[64], index[64], mask[64];
+    } gather __attribute__((aligned(64)));
     uint8_t *bounce_memory; /* no access | BOUNCE_BYTES | no access */
     uint8_t *return_stack;  /* with guard pages on both sides */
 
@@ -411,6 +429,8 @@ void bt_signals_thread_end(struct bt_vcpu *v);
 
 /* run.c */
 uint32_t bt_current_mode(struct bt_vcpu *v);
+/* CR0, CR4 or XCR0 may have changed. */
+void bt_control_update(struct bt_vcpu *v);
 /* Runs with no other vCPU in guest code, between these two. `v`: the caller's vCPU or NULL. */
 void bt_exclusive_begin(struct bt *bt, struct bt_vcpu *v);
 void bt_exclusive_end(struct bt *bt, struct bt_vcpu *v);

@@ -79,7 +79,8 @@ const struct bt_map *bt_block_map(const struct bt_block *block, const uint8_t *c
 uint32_t bt_current_mode(struct bt_vcpu *v)
 {
     const struct x86_cpu *cpu = &v->cpu;
-    uint32_t mode = (uint32_t)cpu->cpl << MODE_CPL_SHIFT | (uint32_t)bt_mmu_of(cpu) << MODE_MMU_SHIFT;
+    uint32_t mode = (uint32_t)cpu->cpl << MODE_CPL_SHIFT | (uint32_t)bt_mmu_of(cpu) << MODE_MMU_SHIFT |
+                    v->control_mode;
     if (x86_code64(cpu)) {
         mode |= MODE_CODE64 | MODE_PROTECTED;
     } else {
@@ -101,8 +102,6 @@ uint32_t bt_current_mode(struct bt_vcpu *v)
         if (flat && (mode & MODE_CODE32))
             mode |= MODE_FLAT;
     }
-    if (cpu->cr0 & (CR0_TS | CR0_EM))
-        mode |= MODE_NO_FPU;
     if (cpu->rflags & FLAG_TF || x86_breakpoints_enabled(cpu, X86_WATCH_EXEC))
         mode |= MODE_STEP;
     if (x86_breakpoints_enabled(cpu, X86_WATCH_READ))

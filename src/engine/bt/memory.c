@@ -326,7 +326,9 @@ bool bt_helper_commit(struct bt_vcpu *v, void *return_address)
                        v->bounce.size - v->bounce.first);
     }
     struct bt_block *block = bt_block_of_code(v->bt, (uint8_t *)return_address - 1);
-    if ((v->bounce.exit_after || block->dead) && !(v->bounce.access & ACCESS_NO_EXIT)) {
+    /* A device may have raised an interrupt by this write: it is taken at once, as hardware does. */
+    if ((v->bounce.exit_after || block->dead || !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED)) &&
+        !(v->bounce.access & ACCESS_NO_EXIT)) {
         const struct bt_map *map = bt_block_map(block, (uint8_t *)return_address - 1);
         v->bounce.exit_after = false;
         v->cpu.rip = block->rip - block->cs_base + map->guest + map->length;

@@ -160,6 +160,7 @@ static void run_guest(struct bt_vcpu *v)
     v->running = true;
     pthread_mutex_unlock(&bt->exclusive_lock);
 
+    bt_control_update(v);
     bt->thunk.enter();
     x86_quiesce(&v->cpu);
 
@@ -199,9 +200,40 @@ void bt_fetch_bytes(struct bt *bt, uint64_t gpa, uint8_t *to, unsigned length)
 
 /* ---- hooks for src/x86 ---------------------------------------------------------------------------------- */
 
+void bt_control_update(struct bt_vcpu *v)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    struct bt *bt = v->bt;
+    struct bt_control control = { cpu->cr0 & CONTROL_CR0, cpu->cr4 & CONTROL_CR4, cpu->xcr0 };
+    if (control.cr0 == v->control.cr0 && control.cr4 == v->control.cr4 && control.xcr0 == v->control.xcr0)
+        return;
+    x86_quiesce(cpu);
+    pthread_mutex_lock(&bt->exclusive_lock);
+    unsigned i = 0;
+    while (i < bt->control_count && memcmp(&bt->controls[i], &control, sizeof(control)))
+        i++;
+    bool full = i == CONTROLS;
+    if (!full && i == bt->control_count)
+        bt->controls[bt->control_count++] = control;
+    pthread_mutex_unlock(&bt->exclusive_lock);
+    if (full) { /* only a guest that tries can get here: start anew */
+        bt_exclusive_begin(bt, v);
+        bt->control_count = 0;
+        for (unsigned n = 0; n < bt->vcpu_count; n++)
+            bt->vcpus[n]->control.xcr0 = ~0ull;
+        bt_exclusive_end(bt, v);
+        bt_flush_code(v);
+        bt_control_update(v);
+        return;
+    }
+    v->control = control;
+    v->control_mode = i << MODE_CONTROL_SHIFT;
+}
+
 static void hook_mode_changed(struct x86_cpu *cpu)
 {
     bt_of(cpu)->remapped = true;
+    bt_control_update(bt_of(cpu));
 }
 
 static uint64_t hook_io_read(struct x86_cpu *cpu, uint16_t port, unsigned size)
@@ -326,7 +358,9 @@ static bool bt_vcpu_init(struct vcpu *vcpu, GError **error)
         return fail_errno(error, "cannot set the GS base of CPU %u", vcpu->index);
     vcpu->apic = lapic_create(vcpu->vm, vcpu);
     lapic_set_tsc_conversion(vcpu->apic, bt_tsc_to_clock);
+    v->control.xcr0 = ~0ull; /* none yet */
     x86_cpu_reset(&v->cpu, false);
+    bt_control_update(v);
 
     pthread_mutex_lock(&bt->exclusive_lock);
     bt->vcpus[bt->vcpu_count++] = v;
@@ -374,6 +408,7 @@ void bt_state_changed(struct bt_vcpu *v)
 {
     v->fault_pending = v->stepping = v->singly = false;
     v->irq_wanted = 1; /* have a look */
+    bt_control_update(v);
     v->cpu.fpu_in_host = false;
     bt_tlb_flush_all(&v->cpu, false);
 }

@@ -99,10 +99,12 @@ static bool guest_fault(struct bt_vcpu *v, const siginfo_t *info, const greg_t *
     cpu->fault_is_soft = false;
     cpu->fault_dr6 = 0;
     switch (gregs[REG_TRAPNO]) {
+    case VECTOR_XM:
+        cpu->fault_vector = cpu->cr4 & CR4_OSXMMEXCPT ? VECTOR_XM : VECTOR_UD;
+        return true;
     case VECTOR_DE:
     case VECTOR_UD:
     case VECTOR_MF:
-    case VECTOR_XM:
         cpu->fault_vector = gregs[REG_TRAPNO];
         return true;
     case VECTOR_GP:

@@ -8,6 +8,7 @@
 #include "memory/memory.h"
 #include "util/log.h"
 #include "vm/vm.h"
+#include "x86/exception.h"
 
 void translate_map(struct translator *t, const struct insn *insn)
 {
@@ -23,6 +24,23 @@ void translate_map(struct translator *t, const struct insn *insn)
     t->map[t->map_count++] = (struct bt_map){ host, insn->guest, insn->info.length };
 }
 
+void translate_call_fill(struct translator *t, const struct insn *insn, struct bt_call *call)
+{
+    call->rip = insn->rip;
+    call->next_rip = next_rip(t, insn);
+    call->mode = t->mode;
+    call->enters_kernel = insn->info.meta.category == ZYDIS_CATEGORY_SYSCALL ||
+                          insn->info.meta.category == ZYDIS_CATEGORY_INTERRUPT;
+    x86_insn_make(&call->insn, &insn->info, insn->op);
+}
+
+void translate_call_emit(struct translator *t, const struct bt_call *call)
+{
+    emit_mov_imm(&t->e, T0, (uintptr_t)call);
+    emit_call(&t->e, t->bt->thunk.execute);
+    shared_end(t);
+}
+
 void translate_execute(struct translator *t, const struct insn *insn)
 {
     struct bt_call *call = bt_arena_alloc(t->bt, sizeof(*call));
@@ -30,16 +48,36 @@ void translate_execute(struct translator *t, const struct insn *insn)
         t->e.overflow = true;
         return;
     }
-    call->rip = insn->rip;
-    call->next_rip = next_rip(t, insn);
-    call->mode = t->mode;
-    call->enters_kernel = insn->info.meta.category == ZYDIS_CATEGORY_SYSCALL ||
-                          insn->info.meta.category == ZYDIS_CATEGORY_INTERRUPT;
-    x86_insn_make(&call->insn, &insn->info, insn->op);
+    translate_call_fill(t, insn, call);
     translate_map(t, insn);
-    emit_mov_imm(&t->e, T0, (uintptr_t)call);
-    emit_call(&t->e, t->bt->thunk.execute);
-    shared_end(t);
+    translate_call_emit(t, call);
+}
+
+static enum x86_next raise_ud(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+    x86_raise(cpu, VECTOR_UD);
+}
+static enum x86_next raise_nm(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+    x86_raise(cpu, VECTOR_NM);
+}
+static enum x86_next raise_gp(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+    x86_raise_error(cpu, VECTOR_GP, 0);
+}
+
+/* The instruction does nothing but raise #UD, #NM or #GP(0). */
+static void translate_raise(struct translator *t, const struct insn *insn, int vector)
+{
+    struct bt_call *call = bt_arena_alloc(t->bt, sizeof(*call));
+    if (!call) {
+        t->e.overflow = true;
+        return;
+    }
+    translate_call_fill(t, insn, call);
+    call->insn.execute = vector == VECTOR_UD ? raise_ud : vector == VECTOR_NM ? raise_nm : raise_gp;
+    translate_map(t, insn);
+    translate_call_emit(t, call);
 }
 
 /* After these, code goes on somewhere else, or under other rules. */
@@ -60,75 +98,6 @@ static bool ends_block(const struct insn *insn)
     }
 }
 
-/* x87, MMX, SSE and later: #NM with CR0.TS or EM set. */
-static bool uses_fpu(const struct insn *insn)
-{
-    switch (insn->info.meta.isa_ext) {
-    case ZYDIS_ISA_EXT_BASE: case ZYDIS_ISA_EXT_LONGMODE: case ZYDIS_ISA_EXT_BMI1:
-    case ZYDIS_ISA_EXT_BMI2: case ZYDIS_ISA_EXT_LZCNT: case ZYDIS_ISA_EXT_ADOX_ADCX:
-    case ZYDIS_ISA_EXT_MOVBE: case ZYDIS_ISA_EXT_RDRAND: case ZYDIS_ISA_EXT_RDSEED:
-    case ZYDIS_ISA_EXT_CLFSH: case ZYDIS_ISA_EXT_CLFLUSHOPT: case ZYDIS_ISA_EXT_CLWB:
-    case ZYDIS_ISA_EXT_PAUSE: case ZYDIS_ISA_EXT_SMAP: case ZYDIS_ISA_EXT_RDWRFSGS:
-        return insn->info.meta.category == ZYDIS_CATEGORY_XSAVE;
-    default:
-        break;
-    }
-    switch (insn->info.mnemonic) { /* in an SSE extension, but no vector registers */
-    case ZYDIS_MNEMONIC_LFENCE: case ZYDIS_MNEMONIC_MFENCE: case ZYDIS_MNEMONIC_SFENCE:
-    case ZYDIS_MNEMONIC_PREFETCHNTA: case ZYDIS_MNEMONIC_PREFETCHT0: case ZYDIS_MNEMONIC_PREFETCHT1:
-    case ZYDIS_MNEMONIC_PREFETCHT2: case ZYDIS_MNEMONIC_PREFETCHW: case ZYDIS_MNEMONIC_PREFETCH:
-    case ZYDIS_MNEMONIC_MOVNTI: case ZYDIS_MNEMONIC_CRC32: case ZYDIS_MNEMONIC_POPCNT:
-    case ZYDIS_MNEMONIC_MONITOR: case ZYDIS_MNEMONIC_MWAIT: case ZYDIS_MNEMONIC_CLFLUSH:
-    case ZYDIS_MNEMONIC_RDTSCP: case ZYDIS_MNEMONIC_RDPID: case ZYDIS_MNEMONIC_INVPCID:
-    case ZYDIS_MNEMONIC_XGETBV: case ZYDIS_MNEMONIC_XSETBV:
-        return false;
-    default:
-        break;
-    }
-    for (unsigned i = 0; i < insn->info.operand_count; i++) {
-        if (insn->op[i].type != ZYDIS_OPERAND_TYPE_REGISTER)
-            continue;
-        switch (ZydisRegisterGetClass(insn->op[i].reg.value)) {
-        case ZYDIS_REGCLASS_XMM: case ZYDIS_REGCLASS_YMM: case ZYDIS_REGCLASS_ZMM:
-        case ZYDIS_REGCLASS_MMX: case ZYDIS_REGCLASS_X87: case ZYDIS_REGCLASS_MASK:
-            return true;
-        default:
-            break;
-        }
-    }
-    return insn->info.meta.isa_ext == ZYDIS_ISA_EXT_X87 || insn->info.meta.isa_ext == ZYDIS_ISA_EXT_MMX ||
-           insn->info.meta.isa_ext == ZYDIS_ISA_EXT_XSAVE;
-}
-
-/* Would the guest's processor refuse this vector instruction (CR0, CR4, XCR0)? If so C code raises the
- * right exception. (Intel SDM vol. 3, 2.5; vol. 2, 2.4) */
-static bool fpu_refused(struct translator *t, const struct insn *insn)
-{
-    const struct x86_cpu *cpu = &t->v->cpu;
-    if (!uses_fpu(insn))
-        return false;
-    if (t->mode & MODE_NO_FPU)
-        return true;
-    switch (insn->info.encoding) {
-    case ZYDIS_INSTRUCTION_ENCODING_EVEX:
-        return !(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & 0xe6) != 0xe6;
-    case ZYDIS_INSTRUCTION_ENCODING_VEX:
-    case ZYDIS_INSTRUCTION_ENCODING_XOP:
-        if (!(t->mode & MODE_PROTECTED) || (t->mode & MODE_V86))
-            return true;
-        return !(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & 6) != 6;
-    default:
-        if (insn->info.meta.isa_ext == ZYDIS_ISA_EXT_X87 || insn->info.meta.isa_ext == ZYDIS_ISA_EXT_MMX)
-            return false;
-        if (insn->info.mnemonic == ZYDIS_MNEMONIC_FXSAVE || insn->info.mnemonic == ZYDIS_MNEMONIC_FXRSTOR ||
-            insn->info.mnemonic == ZYDIS_MNEMONIC_FXSAVE64 ||
-            insn->info.mnemonic == ZYDIS_MNEMONIC_FXRSTOR64 ||
-            insn->info.meta.isa_ext == ZYDIS_ISA_EXT_XSAVE)
-            return false;
-        return !(cpu->cr4 & CR4_OSFXSR);
-    }
-}
-
 static ZydisMachineMode machine_mode(uint32_t mode, ZydisStackWidth *stack)
 {
     *stack = ZYDIS_STACK_WIDTH_64;
@@ -140,9 +109,10 @@ static ZydisMachineMode machine_mode(uint32_t mode, ZydisStackWidth *stack)
     return mode & MODE_PROTECTED ? ZYDIS_MACHINE_MODE_LEGACY_16 : ZYDIS_MACHINE_MODE_REAL_16;
 }
 
-/* An instruction Zydis does not know: #UD, by way of C. */
-static void decode_invalid(struct insn *insn)
+/* An instruction Zydis does not know raises #UD; one of more than 15 bytes #GP. */
+static void decode_invalid(struct insn *insn, bool too_long)
 {
+    insn->refusal = too_long ? VECTOR_GP : VECTOR_UD;
     memset(&insn->info, 0, sizeof(insn->info));
     insn->info.mnemonic = ZYDIS_MNEMONIC_UD2;
     insn->info.length = 2;
@@ -172,6 +142,7 @@ static void decode(struct translator *t, uint64_t rip)
         insn->rip = rip - block->cs_base + offset;
         insn->mem = NULL;
         insn->in_c = false;
+        insn->refusal = -1;
         ZyanStatus status = ZydisDecoderDecodeFull(&decoder, insn->bytes, MIN(available - offset, 15u),
                                                    &insn->info, insn->op);
         if (status == ZYDIS_STATUS_NO_MORE_DATA && available == in_page && in_page - offset < 15) {
@@ -188,14 +159,17 @@ static void decode(struct translator *t, uint64_t rip)
             continue;
         }
         if (!ZYAN_SUCCESS(status))
-            decode_invalid(insn);
+            decode_invalid(insn, status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ||
+                                     (status == ZYDIS_STATUS_NO_MORE_DATA && available - offset >= 15));
         for (unsigned i = 0; i < insn->info.operand_count; i++)
             if (insn->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
                 insn->op[i].visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN)
                 insn->mem = &insn->op[i];
         if (insn->info.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED && (t->mode & MODE_CPL))
             insn->in_c = true;
-        if (fpu_refused(t, insn))
+        if (insn->refusal < 0)
+            insn->refusal = fpu_refusal(t, insn);
+        if (insn->refusal >= 0)
             insn->in_c = true;
         offset += insn->info.length;
         t->count++;
@@ -229,11 +203,17 @@ static void emit_insn(struct translator *t, const struct insn *insn)
         t->e.overflow = true;
         return;
     }
+    if (insn->refusal >= 0) {
+        translate_raise(t, insn, insn->refusal);
+        goto done;
+    }
     if (!insn->in_c) {
         if (translate_special(t, insn))
             goto done;
         if (translate_flow(t, insn))
             return;
+        if (translate_gather(t, insn))
+            goto done;
         if (copy_allowed(insn)) {
             translate_copy(t, insn);
             goto done;

@@ -22,6 +22,7 @@ struct insn {
     uint16_t guest; /* offset from the block's start */
     const ZydisDecodedOperand *mem; /* the one memory operand, or NULL */
     bool in_c;      /* executed by x86_execute() */
+    int8_t refusal; /* vector this raises whatever it is, or -1 */
 };
 
 /* A host address expression for guest memory: [base + index + disp]. Valid after a lookup. */
@@ -104,6 +105,9 @@ struct translator {
 /* translate.c */
 void translate_map(struct translator *t, const struct insn *insn);
 void translate_execute(struct translator *t, const struct insn *insn);
+/* Its parts, for calls whose struct bt_call has more behind it. */
+void translate_call_fill(struct translator *t, const struct insn *insn, struct bt_call *call);
+void translate_call_emit(struct translator *t, const struct bt_call *call);
 
 /* translate_memory.c */
 bool address_is_simple(struct translator *t, const struct insn *insn);
@@ -140,6 +144,12 @@ bool translate_special(struct translator *t, const struct insn *insn); /* false:
  * stack pointer before it? size 0: none. Used for sharing lookups. */
 bool special_stack_access(struct translator *t, const struct insn *insn, int32_t *disp, unsigned *size,
                           bool *write, int32_t *moved);
+
+/* translate_fpu.c: vector the instruction raises because of CR0, CR4 or XCR0, or -1 */
+int fpu_refusal(struct translator *t, const struct insn *insn);
+
+/* gather.c */
+bool translate_gather(struct translator *t, const struct insn *insn); /* false: not one of them */
 
 static inline struct cold *translate_add_cold(struct translator *t, enum cold_kind kind)
 {

@@ -34,7 +34,8 @@ bool address_is_simple(struct translator *t, const struct insn *insn)
     int base = insn_gpr(mem->mem.base, &high);
     if (base < 0 || host_home[base] == H_NONE)
         return false;
-    if (mem->mem.segment == ZYDIS_REGISTER_FS || mem->mem.segment == ZYDIS_REGISTER_GS)
+    if (mem->mem.segment == ZYDIS_REGISTER_FS || mem->mem.segment == ZYDIS_REGISTER_GS ||
+        (mem->mem.segment == ZYDIS_REGISTER_CS && !t->code64))
         return false;
     if (!t->code64 && !t->flat) /* sums that leave 32 bits miss the TLB; the helper wraps them */
         return false;
@@ -115,7 +116,8 @@ struct address translate_address(struct translator *t, const struct insn *insn,
         }
         return address;
     }
-    if (t->flat && segment != SEG_FS && segment != SEG_GS && insn->info.address_width == 32)
+    if (t->flat && segment != SEG_FS && segment != SEG_GS && segment != SEG_CS &&
+        insn->info.address_width == 32)
         return address;
     translate_map(t, insn);
     emit_mov_imm(e, S0, (uint32_t)segment << ACCESS_SEG_SHIFT | size | (write ? ACCESS_WRITE : 0));

@@ -205,8 +205,11 @@ static void translate_sti(struct translator *t, const struct insn *insn)
 {
     struct emit *e = &t->e;
     translate_map(t, insn);
+    emit_load_vcpu(e, S0, CPU_OFFSET(go_on));
+    uint8_t *request = emit_jrcxz_later(e);
     emit_load_vcpu(e, S0, CPU_OFFSET(irq_wanted));
     uint8_t *none = emit_jrcxz_later(e);
+    emit_patch8(e, request);
     struct cold *cold = translate_add_cold(t, COLD_EXECUTE);
     cold->insn = insn;
     cold->hole = emit_jmp_later(e);
