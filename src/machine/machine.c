@@ -106,10 +106,8 @@ static bool serials_create(struct vm *vm, GError **error)
 
 static bool interrupts_create(struct vm *vm, GError **error)
 {
-    static const char *const in_kernel[] = { "kernel-irqchip", NULL };
-    static const char *const own[] = { "pit", NULL };
     return board_interrupts_create(vm, error)
-           && devices_create(vm, vm->engine->kernel_irqchip(vm) ? in_kernel : own, error);
+           && (vm->engine->kernel_irqchip(vm) || board_device_create(vm, "pit", error));
 }
 
 static bool pc_create(struct vm *vm, GError **error)

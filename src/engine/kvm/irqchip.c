@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Interrupt controllers and the interval timer inside the kernel, and the device that stands for
- * them on the board so that a machine reset reaches them. */
+/* Interrupt controllers and the interval timer inside the kernel. */
 #include "engine/kvm/kvm.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "hw/device.h"
 #include "vm/vm.h"
 
 #define GSI_COUNT 24
@@ -148,31 +146,13 @@ static void pit_reset(int fd)
     ioctl(fd, KVM_SET_PIT2, &pit);
 }
 
-static void kernel_irqchip_reset(struct device *dev)
+void kvm_irqchip_reset(struct vm *vm)
 {
-    struct vm *vm = dev->vm;
     int fd = vm->engine_vm->fd;
+    if (!vm->engine_vm->irqchip)
+        return;
     chip_reset(fd, KVM_IRQCHIP_PIC_MASTER);
     chip_reset(fd, KVM_IRQCHIP_PIC_SLAVE);
     chip_reset(fd, KVM_IRQCHIP_IOAPIC);
     pit_reset(fd);
-    for (unsigned i = 0; vm->vcpus && i < vm->config->cpus; i++)
-        if (vm->vcpus[i] && vm->vcpus[i]->engine)
-            atomic_store(&kvm_vcpu_of(vm->vcpus[i])->apic_reset, true);
 }
-
-static bool kernel_irqchip_realize(struct device *dev, GError **error)
-{
-    if (!dev->vm->engine->kernel_irqchip(dev->vm))
-        return fail(error, "this machine's interrupt controllers are not in the kernel");
-    return true;
-}
-
-DEVICE_TYPE(kernel_irqchip) = {
-    .name = "kernel-irqchip",
-    .description = "interrupt controllers and 8254 inside the host's kernel",
-    .bus = BUS_SYSTEM,
-    .size = sizeof(struct device),
-    .realize = kernel_irqchip_realize,
-    .reset = kernel_irqchip_reset,
-};

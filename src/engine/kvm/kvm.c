@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "hw/device.h"
 #include "vm/vm.h"
 #include "x86/model.h"
 
@@ -81,8 +82,8 @@ static bool kvm_probe(GError **error)
 #define CPUID_1_ECX_VMX (1u << 5)
 #define CPUID_80000001_ECX_SVM (1u << 2)
 
-/* Some clouds offer a KVM that has no hardware below it but emulates privileged code in software. Small
- * guests run there; Linux kernels stop in the middle of their start, without a word. */
+/* Some clouds offer a KVM that has no hardware below it but emulates privileged code in software.
+ * Small guests run there; Linux kernels stop in the middle of their start, without a word. */
 static bool kvm_advisable(GError **error)
 {
     unsigned eax, ebx, ecx, edx;
@@ -141,6 +142,33 @@ static void kvm_vm_destroy(struct vm *vm)
     vm->engine_vm = NULL;
 }
 
+/* The kernel's part of the board, as a device, so that a machine reset reaches it. */
+static void kernel_part_reset(struct device *dev)
+{
+    struct vm *vm = dev->vm;
+    kvm_irqchip_reset(vm);
+    for (unsigned i = 0; vm->vcpus && i < vm->config->cpus; i++)
+        if (vm->vcpus[i] && vm->vcpus[i]->engine)
+            atomic_store(&kvm_vcpu_of(vm->vcpus[i])->power_on, true);
+}
+
+DEVICE_TYPE(kvm_kernel_part) = {
+    .name = "kvm-kernel-part",
+    .description = "what the host's kernel keeps of a machine under KVM",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct device),
+    .reset = kernel_part_reset,
+};
+
+static bool kernel_part_create(struct vm *vm, GError **error)
+{
+    struct device *dev = device_new(vm, kvm_kernel_part_type.name, NULL, error);
+    if (dev && device_realize(dev, error))
+        return true;
+    device_free(dev);
+    return false;
+}
+
 static bool machine_init(struct vm *vm, GError **error)
 {
     struct engine_vm *kvm = vm->engine_vm;
@@ -161,7 +189,8 @@ static bool machine_init(struct vm *vm, GError **error)
     reserve_real_mode_pages(kvm);
     /* Memory first: once there are controllers, whose ports KVM watches, a new slot has to wait
      * some milliseconds for the readers of its tables. */
-    return kvm_slots_init(vm, error) && kvm_irqchip_create(vm, error) && kvm_cpuid_query(vm, error);
+    return kvm_slots_init(vm, error) && kvm_irqchip_create(vm, error) && kvm_cpuid_query(vm, error)
+           && kernel_part_create(vm, error);
 }
 
 static bool kvm_vm_init(struct vm *vm, GError **error)

@@ -61,7 +61,7 @@ struct kvm_vcpu {
     pthread_t thread;        /* [const] after vcpu_init */
     atomic_bool in_kernel;   /* a kick needs a signal */
     atomic_bool state_dirty; /* vcpu->cpu was changed: load it before running */
-    atomic_bool apic_reset;  /* the local APIC goes to power-on state with the next load */
+    atomic_bool power_on;    /* with the next load, what struct x86_cpu does not hold is reset */
     bool io_unfinished;      /* the last exit's instruction completes on the next entry */
     uint64_t tsc_offset;     /* as last exchanged with the kernel */
 };
@@ -83,6 +83,7 @@ void kvm_slots_free(struct engine_vm *kvm);
 /* irqchip.c */
 bool kvm_irqchip_create(struct vm *vm, GError **error);
 void kvm_irqchip_set(struct vm *vm, unsigned gsi, bool level);
+void kvm_irqchip_reset(struct vm *vm);
 void kvm_lapic_reset(struct vcpu *vcpu);
 
 /* apic.c, on the vCPU's thread; only if the kernel has no controllers. kvm_apic_take_requests() is

@@ -239,8 +239,9 @@ static void sregs_fetch(struct vcpu *vcpu)
     X(rcx, RCX) \
     X(rdx, RDX) \
     X(rbx, RBX) \
-    X(rsp, RSP) X(rbp, RBP) X(rsi, RSI) X(rdi, RDI) X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11) \
-        X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
+    X(rsp, RSP) \
+    X(rbp, RBP) X(rsi, RSI) X(rdi, RDI) X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11) X(r12, R12) \
+        X(r13, R13) X(r14, R14) X(r15, R15)
 
 static bool regs_load(struct vcpu *vcpu, GError **error)
 {
@@ -362,6 +363,34 @@ static void events_fetch(struct vcpu *vcpu)
     }
 }
 
+/* After a reset the kernel must no longer write clocks, stolen time and the like to where the guest
+ * before it wanted them. Registers of features the guest does not have are refused, which is as
+ * well. (Documentation/virt/kvm/x86/msr.rst) */
+static void paravirtual_off(int fd)
+{
+    static const struct {
+        uint32_t index;
+        uint64_t value;
+    } msrs[] = {
+        { 0x11, 0 },       /* wall clock, old number */
+        { 0x12, 0 },       /* system time, old number */
+        { 0x4b564d00, 0 }, /* wall clock */
+        { 0x4b564d01, 0 }, /* system time */
+        { 0x4b564d02, 0 }, /* asynchronous page faults */
+        { 0x4b564d03, 0 }, /* steal time */
+        { 0x4b564d04, 0 }, /* end of interrupt */
+        { 0x4b564d05, 1 }, /* the host may poll */
+        { 0x4b564d06, 0 }, /* asynchronous page faults by interrupt */
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(msrs); i++) {
+        struct {
+            struct kvm_msrs head;
+            struct kvm_msr_entry entry;
+        } one = { .head.nmsrs = 1, .entry = { .index = msrs[i].index, .data = msrs[i].value } };
+        ioctl(fd, KVM_SET_MSRS, &one);
+    }
+}
+
 bool kvm_state_load(struct vcpu *vcpu, GError **error)
 {
     struct kvm_vcpu *state = kvm_vcpu_of(vcpu);
@@ -374,8 +403,10 @@ bool kvm_state_load(struct vcpu *vcpu, GError **error)
     if (vcpu->cpu->tsc_offset != state->tsc_offset
         && tsc_exchange(state->fd, true, &vcpu->cpu->tsc_offset))
         state->tsc_offset = vcpu->cpu->tsc_offset;
-    if (atomic_exchange(&state->apic_reset, false))
+    if (atomic_exchange(&state->power_on, false)) {
+        paravirtual_off(state->fd);
         kvm_lapic_reset(vcpu);
+    }
     events_load(vcpu);
     if (vcpu->apic)
         kvm_apic_state_loaded(vcpu);
@@ -400,4 +431,7 @@ void kvm_state_get(struct vcpu *vcpu)
     if (tsc_exchange(state->fd, false, &vcpu->cpu->tsc_offset))
         state->tsc_offset = vcpu->cpu->tsc_offset;
     events_fetch(vcpu);
+    /* A guest clock that stood still shall not look like a hung CPU; refused without such a clock.
+     */
+    ioctl(state->fd, KVM_KVMCLOCK_CTRL, 0);
 }
