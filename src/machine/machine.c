@@ -3,6 +3,7 @@
  * reset starts the same system whatever has become of their paths since. */
 #include "machine/machine.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "hw/board.h"
@@ -199,8 +200,24 @@ static void memory_types_set(struct x86_cpu *cpu)
     cpu->mtrr_mask[0] = ((1ull << phys_bits) - gib) | VALID;
 }
 
+/* The CPU model must be able to address all of RAM. */
+static bool memory_reachable(const struct vm *vm, GError **error)
+{
+    const struct x86_model *model = vm->vcpus[0]->cpu->model;
+    uint64_t high = vm->ram.size - vm->ram.below_4g_size;
+    uint64_t end = high ? (1ull << 32) + high : vm->ram.below_4g_size;
+    if (!model || model->phys_bits >= 64 || end <= 1ull << model->phys_bits)
+        return true;
+    return fail(error,
+                "%" PRIu64 " MiB of memory end beyond what CPU model '%s' can address with its %u "
+                "bits; take less or give -cpu a larger phys-bits",
+                vm->ram.size >> 20, model->name, model->phys_bits);
+}
+
 bool machine_load(struct vm *vm, GError **error)
 {
+    if (!memory_reachable(vm, error))
+        return false;
     struct device *dev = board_find(vm, "boot");
     struct boot_device *source = container_of(dev, struct boot_device, dev);
     struct boot *boot = &source->boot;
