@@ -207,12 +207,11 @@ int main(void)
         f->cpu.regs[RDI] = OPERAND;
         f->cpu.rip = CODE;
         run_native(page, native + BYTES / 2, &s);
-        if (setjmp(f->unwind)) {
+        if (fake_execute(f, &insn) != NO_FAULT) {
             tap_note("%s raised %d", t->opcode, f->cpu.fault_vector);
             wrong++;
             continue;
         }
-        x86_execute(&f->cpu, &insn);
         defined = ~(uint64_t)info.cpu_flags->undefined;
         run++;
         if ((!same_registers(f, &s, defined, t->opcode[0] == '8' && t->opcode[1] == 'd')

@@ -230,6 +230,18 @@ static const char *fake_decode(struct fake *f, const char *bytes, struct x86_ins
 
 /* Executes one instruction; the vector of the fault it raised, or NO_FAULT. */
 G_GNUC_UNUSED
+static int fake_execute(struct fake *f, const struct x86_insn *insn)
+{
+    if (setjmp(f->unwind))
+        return f->cpu.fault_vector;
+    do {
+        f->next = x86_execute(&f->cpu, insn);
+    } while (f->next == X86_AGAIN);
+    return NO_FAULT;
+}
+
+/* The same, from its bytes in hexadecimal. */
+G_GNUC_UNUSED
 static int fake_run(struct fake *f, const char *bytes)
 {
     struct x86_insn insn;
@@ -237,12 +249,7 @@ static int fake_run(struct fake *f, const char *bytes)
 
     if (bad)
         g_error("cannot decode %s: %s", bytes, bad);
-    if (setjmp(f->unwind))
-        return f->cpu.fault_vector;
-    do {
-        f->next = x86_execute(&f->cpu, &insn);
-    } while (f->next == X86_AGAIN);
-    return NO_FAULT;
+    return fake_execute(f, &insn);
 }
 
 /* Delivers an event as the engine's loop does, nested faults included. */
