@@ -167,6 +167,7 @@ static void mux_byte(struct chardev *chardev, uint8_t byte)
     if (keys.leave && byte == keys.leave) {
         uint64_t now = clock_now_ns();
         if (chardev->left_ns && now - chardev->left_ns < LEAVE_AGAIN_NS) {
+            print(chardev, "\r\n"); /* what follows begins a line of its own */
             quit(chardev);
             return;
         }

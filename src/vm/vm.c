@@ -49,6 +49,13 @@ void vm_config_free(struct vm_config *config)
 
 /* --- making a machine --- */
 
+/* Can vm->engine run here, and is it sensible if it is not the only choice left? */
+static bool engine_usable(const struct vm *vm, bool last, GError **reason)
+{
+    const struct engine_ops *engine = vm->engine;
+    return engine->probe(reason) && (last || !engine->advisable || engine->advisable(reason));
+}
+
 /* The first engine that works here. Why the ones before it do not is collected in engine_refusals. */
 static bool engine_choose(struct vm *vm, GError **error)
 {
@@ -57,22 +64,29 @@ static bool engine_choose(struct vm *vm, GError **error)
 
     for (; *engines; engines++) {
         g_autoptr(GError) reason = NULL;
+        bool last = !engines[1];
         vm->engine = *engines;
-        bool advisable = !engines[1] || !vm->engine->advisable;
-        if (vm->engine->probe(&reason) && (advisable || vm->engine->advisable(&reason))
-            && vm->engine->vm_init(vm, &reason))
+        bool usable = engine_usable(vm, last, &reason);
+        if (usable && vm->engine->vm_init(vm, &reason))
             return true;
-        if (!engines[1] && !refusals->len) {
+        if (usable)
+            vm->engine->vm_destroy(vm);
+        if (last && usable) { /* it is not the engine that is wrong but what it shall run */
+            g_propagate_error(error, g_steal_pointer(&reason));
+            break;
+        }
+        if (last && !refusals->len) {
             g_propagate_prefixed_error(error, g_steal_pointer(&reason), "-accel %s: ",
                                        vm->engine->name);
-            vm->engine = NULL;
-            return false;
+            break;
         }
         g_string_append_printf(refusals, "%s%s: %s", refusals->len ? "; " : "", vm->engine->name,
-                               reason ? reason->message : "not usable");
+                               reason->message);
+        if (last)
+            fail(error, "no engine can run this machine (%s)", refusals->str);
     }
     vm->engine = NULL;
-    return fail(error, "no engine can run this machine (%s)", refusals->str);
+    return false;
 }
 
 /* The one line that says which engine it is, where there was a choice. */
