@@ -101,6 +101,9 @@ uint32_t bt_current_mode(struct bt_vcpu *v)
         }
         if (flat && (mode & MODE_CODE32))
             mode |= MODE_FLAT;
+        /* Unusual code limits are checked before each instruction. */
+        if (cpu->seg[SEG_CS].limit != UINT32_MAX && cpu->seg[SEG_CS].limit != 0xffff)
+            mode |= MODE_ONE;
     }
     if (cpu->rflags & FLAG_TF || x86_breakpoints_enabled(cpu, X86_WATCH_EXEC))
         mode |= MODE_STEP;
@@ -145,6 +148,12 @@ static struct bt_block *block_at_rip(struct bt_vcpu *v, uint32_t mode)
         block = bt_translate(v, linear, cs_base, gpa, mode);
         if (!block)
             bt_flush_code(v);
+    }
+    if (unlikely(!(mode & MODE_CODE64) &&
+                 cpu->rip + block->guest_bytes - 1 > cpu->seg[SEG_CS].limit)) {
+        if (mode & (MODE_ONE | MODE_STEP))
+            x86_raise_error(cpu, VECTOR_GP, 0);
+        return block_at_rip(v, mode | MODE_ONE);
     }
     return block;
 }
@@ -217,7 +226,7 @@ void *bt_helper_link(struct bt_vcpu *v, struct bt_exit *exit)
     struct bt_block *block = block_at_rip(v, mode);
     if (v->bt->flushes != flushes) { /* the exit is gone, and what return addresses lead to */
         reset_returns(v, mode, block);
-    } else if (exit->site && exit->target != block) {
+    } else if (exit->site && exit->target != block && block->mode == mode) {
         x86_quiesce(cpu);
         bt_link(v->bt, exit, block);
     }
@@ -228,8 +237,17 @@ void *bt_helper_link(struct bt_vcpu *v, struct bt_exit *exit)
 
 void *bt_helper_request(struct bt_vcpu *v, struct bt_exit *exit)
 {
+    struct x86_cpu *cpu = &v->cpu;
+    const struct bt_block *block = exit->owner;
     bt_flags_in(v);
-    v->cpu.rip = exit->target_rip;
+    /* A jump beyond the code limit faults where it is, running beyond it there. */
+    if (unlikely(!(block->mode & MODE_CODE64) && exit->target_rip > cpu->seg[SEG_CS].limit &&
+                 exit->target_rip != block->rip - block->cs_base + block->guest_bytes &&
+                 block->mode & (MODE_ONE | MODE_STEP))) {
+        cpu->rip = block->rip - block->cs_base;
+        x86_raise_error(cpu, VECTOR_GP, 0);
+    }
+    cpu->rip = exit->target_rip;
     return bt_next(v);
 }
 

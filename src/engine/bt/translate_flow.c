@@ -443,8 +443,8 @@ bool translate_flow(struct translator *t, const struct insn *insn)
             translate_exit(t, target, t->mode, target <= insn->rip);
             return true;
         }
-        if (!t->code64 && info->operand_width != 32)
-            return false;
+        if (!t->code64 && (!t->flat || info->operand_width != 32))
+            return false; /* C checks the code segment's limit */
         translate_indirect(t, insn, false);
         return true;
     case ZYDIS_CATEGORY_CALL:
