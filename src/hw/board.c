@@ -41,7 +41,9 @@ bool board_interrupts_create(struct vm *vm, GError **error)
     vm->gsi = g_new0(struct irq_line, BOARD_GSI_COUNT);
     for (unsigned gsi = 0; gsi < BOARD_GSI_COUNT; gsi++)
         vm->gsi[gsi] = (struct irq_line){
-            .set = in_engine ? board_engine_gsi_set : board_gsi_set, .opaque = vm, .pin = gsi,
+            .set = in_engine ? board_engine_gsi_set : board_gsi_set,
+            .opaque = vm,
+            .pin = gsi,
         };
     return in_engine
            || (board_device_create(vm, "isa-pic", error) && board_device_create(vm, "ioapic", error)

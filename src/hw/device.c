@@ -52,23 +52,38 @@ static void property_store(struct device *dev, const struct property *property, 
 {
     void *field = property_field(dev, property);
     switch (property->kind) {
-    case PROPERTY_KIND_BOOL: *(bool *)field = value; break;
-    case PROPERTY_KIND_U8: *(uint8_t *)field = value; break;
-    case PROPERTY_KIND_U16: *(uint16_t *)field = value; break;
-    case PROPERTY_KIND_U32: *(uint32_t *)field = value; break;
-    case PROPERTY_KIND_U64: *(uint64_t *)field = value; break;
+    case PROPERTY_KIND_BOOL:
+        *(bool *)field = value;
+        break;
+    case PROPERTY_KIND_U8:
+        *(uint8_t *)field = value;
+        break;
+    case PROPERTY_KIND_U16:
+        *(uint16_t *)field = value;
+        break;
+    case PROPERTY_KIND_U32:
+        *(uint32_t *)field = value;
+        break;
+    case PROPERTY_KIND_U64:
+        *(uint64_t *)field = value;
+        break;
     case PROPERTY_KIND_STRING:
-    case PROPERTY_KIND_CHARDEV: break; /* NULL from the allocation */
+    case PROPERTY_KIND_CHARDEV:
+        break; /* NULL from the allocation */
     }
 }
 
 static uint64_t property_max(enum property_kind kind)
 {
     switch (kind) {
-    case PROPERTY_KIND_U8: return UINT8_MAX;
-    case PROPERTY_KIND_U16: return UINT16_MAX;
-    case PROPERTY_KIND_U32: return UINT32_MAX;
-    default: return UINT64_MAX;
+    case PROPERTY_KIND_U8:
+        return UINT8_MAX;
+    case PROPERTY_KIND_U16:
+        return UINT16_MAX;
+    case PROPERTY_KIND_U32:
+        return UINT32_MAX;
+    default:
+        return UINT64_MAX;
     }
 }
 
@@ -89,8 +104,11 @@ static const struct property *property_find(const struct device_type *type, cons
 
 static bool parse_bool(const char *text, uint64_t *value)
 {
-    static const struct { const char *word; bool value; } words[] = {
-        { "on", true }, { "yes", true }, { "true", true }, { "y", true },
+    static const struct {
+        const char *word;
+        bool value;
+    } words[] = {
+        { "on", true },   { "yes", true }, { "true", true },   { "y", true },
         { "off", false }, { "no", false }, { "false", false }, { "n", false },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
@@ -128,8 +146,9 @@ bool device_set(struct device *dev, const char *name, const char *value, GError 
     case PROPERTY_KIND_CHARDEV: {
         struct chardev **field = property_field(dev, property);
         *field = chardev_find(value);
-        return *field || fail(error, "property '%s' of device '%s': no chardev has the id '%s'",
-                              name, dev->type->name, value);
+        return *field
+               || fail(error, "property '%s' of device '%s': no chardev has the id '%s'", name,
+                       dev->type->name, value);
     }
     case PROPERTY_KIND_BOOL:
         if (!parse_bool(value, &number))

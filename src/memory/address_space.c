@@ -33,15 +33,15 @@ struct write_listener {
 };
 
 struct address_space {
-    const char *name;             /* [const] */
-    uint64_t size;                /* [const] */
-    unsigned hint_slot;           /* [const] which of a thread's hints this space uses */
-    _Atomic(struct view *) view;  /* [atomic] valid until the space is freed */
-    pthread_mutex_t lock;         /* serialises topology changes */
-    GPtrArray *regions;           /* [lock] struct region *, oldest first */
-    GPtrArray *old_views;         /* [lock] */
-    GArray *listeners;            /* [main] struct change_listener */
-    GArray *write_listeners;      /* set before vCPUs run */
+    const char *name;            /* [const] */
+    uint64_t size;               /* [const] */
+    unsigned hint_slot;          /* [const] which of a thread's hints this space uses */
+    _Atomic(struct view *) view; /* [atomic] valid until the space is freed */
+    pthread_mutex_t lock;        /* serialises topology changes */
+    GPtrArray *regions;          /* [lock] struct region *, oldest first */
+    GPtrArray *old_views;        /* [lock] */
+    GArray *listeners;           /* [main] struct change_listener */
+    GArray *write_listeners;     /* set before vCPUs run */
 };
 
 /* Where this thread last found something; shared by all spaces with the same slot, since any value
@@ -87,7 +87,8 @@ static void space_publish(struct address_space *space)
     g_ptr_array_add(space->old_views, atomic_exchange(&space->view, view));
     pthread_mutex_unlock(&space->lock);
     for (guint i = 0; i < space->listeners->len; i++) {
-        struct change_listener *listener = &g_array_index(space->listeners, struct change_listener, i);
+        struct change_listener *listener =
+            &g_array_index(space->listeners, struct change_listener, i);
         listener->changed(space, listener->opaque);
     }
 }
@@ -154,10 +155,18 @@ static uint64_t host_load(const uint8_t *host, unsigned size)
 {
     uint64_t value = 0;
     switch (size) {
-    case 1: memcpy(&value, host, 1); break;
-    case 2: memcpy(&value, host, 2); break;
-    case 4: memcpy(&value, host, 4); break;
-    default: memcpy(&value, host, 8); break;
+    case 1:
+        memcpy(&value, host, 1);
+        break;
+    case 2:
+        memcpy(&value, host, 2);
+        break;
+    case 4:
+        memcpy(&value, host, 4);
+        break;
+    default:
+        memcpy(&value, host, 8);
+        break;
     }
     return value;
 }
@@ -165,10 +174,18 @@ static uint64_t host_load(const uint8_t *host, unsigned size)
 static void host_store(uint8_t *host, uint64_t value, unsigned size)
 {
     switch (size) {
-    case 1: memcpy(host, &value, 1); break;
-    case 2: memcpy(host, &value, 2); break;
-    case 4: memcpy(host, &value, 4); break;
-    default: memcpy(host, &value, 8); break;
+    case 1:
+        memcpy(host, &value, 1);
+        break;
+    case 2:
+        memcpy(host, &value, 2);
+        break;
+    case 4:
+        memcpy(host, &value, 4);
+        break;
+    default:
+        memcpy(host, &value, 8);
+        break;
     }
 }
 

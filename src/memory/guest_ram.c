@@ -34,12 +34,18 @@ bool guest_ram_init(struct guest_ram *ram, uint64_t size, uint64_t below_4g_limi
     ram->size = size;
     ram->below_4g_size = MIN(size, below_4g_limit);
     ram->low = (struct region){
-        .name = "ram-below-4g", .kind = REGION_RAM, .base = 0, .size = ram->below_4g_size,
+        .name = "ram-below-4g",
+        .kind = REGION_RAM,
+        .base = 0,
+        .size = ram->below_4g_size,
         .host = ram->host,
     };
     ram->high = (struct region){
-        .name = "ram-above-4g", .kind = REGION_RAM, .base = 1ull << 32,
-        .size = size - ram->below_4g_size, .host = ram->host + ram->below_4g_size,
+        .name = "ram-above-4g",
+        .kind = REGION_RAM,
+        .base = 1ull << 32,
+        .size = size - ram->below_4g_size,
+        .host = ram->host + ram->below_4g_size,
     };
     return true;
 }

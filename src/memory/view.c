@@ -42,7 +42,10 @@ static void view_append(struct view *view, const struct region *region, uint64_t
         return;
     }
     view->ranges[view->count++] = (struct range){
-        .base = base, .end = end, .offset = base - region->base, .region = region,
+        .base = base,
+        .end = end,
+        .offset = base - region->base,
+        .region = region,
     };
 }
 

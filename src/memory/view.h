@@ -21,8 +21,8 @@ struct view {
 /* Builds the view of `regions` (struct region *, oldest first) in a space of `size` bytes. */
 struct view *view_build(const GPtrArray *regions, uint64_t size);
 
-/* The range that holds `addr`; NULL in a hole, and then `*hole_end` is where the hole ends. `hint` is
- * where the search starts and is updated: any value is valid, the last answer is the fastest. */
+/* The range that holds `addr`; NULL in a hole, and then `*hole_end` is where the hole ends. `hint`
+ * is where the search starts and is updated: any value is valid, the last answer is the fastest. */
 const struct range *view_find(const struct view *view, uint64_t addr, size_t *hint,
                               uint64_t *hole_end);
 

@@ -41,7 +41,7 @@ struct acpi_pm {
     struct timer timer;
     /* [dev.lock] */
     uint16_t status, enable, pm1_control;
-    uint64_t seen_carry;     /* half-periods of the timer that TMR_STS knows of */
+    uint64_t seen_carry; /* half-periods of the timer that TMR_STS knows of */
     uint8_t gpe_status[2], gpe_enable[2];
     uint8_t reset_control, smi_command, smi_data;
 };
@@ -72,8 +72,8 @@ static void pm_update(struct acpi_pm *pm)
 {
     pm_catch_up(pm);
     bool gpe = (pm->gpe_status[0] & pm->gpe_enable[0]) || (pm->gpe_status[1] & pm->gpe_enable[1]);
-    bool level = (pm->pm1_control & CONTROL_SCI_ENABLE)
-                 && ((pm->status & pm->enable & ENABLE_BITS) || gpe);
+    bool level =
+        (pm->pm1_control & CONTROL_SCI_ENABLE) && ((pm->status & pm->enable & ENABLE_BITS) || gpe);
     irq_set(&pm->sci, level);
     if ((pm->enable & STATUS_TIMER) && !(pm->status & STATUS_TIMER)) {
         uint64_t next = (pm->seen_carry + 1) << TIMER_CARRY_BIT;
@@ -134,8 +134,8 @@ static void control_write(struct device *dev, uint64_t offset, uint64_t value, u
 {
     struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
     /* SCI_EN belongs to the command port; systems write it back as they read it. */
-    pm->pm1_control = (value & CONTROL_KEPT & ~CONTROL_SCI_ENABLE)
-                      | (pm->pm1_control & CONTROL_SCI_ENABLE);
+    pm->pm1_control =
+        (value & CONTROL_KEPT & ~CONTROL_SCI_ENABLE) | (pm->pm1_control & CONTROL_SCI_ENABLE);
     pm_update(pm);
     if (!(value & CONTROL_SLEEP_ENABLE))
         return;
@@ -205,17 +205,27 @@ static void smi_write(struct device *dev, uint64_t offset, uint64_t value, unsig
 /* --- life ------------------------------------------------------------------------------------ */
 
 static const struct region_ops event_ops = {
-    .read = event_read, .write = event_write, .max_size = 2,
+    .read = event_read,
+    .write = event_write,
+    .max_size = 2,
 };
 static const struct region_ops control_ops = {
-    .read = control_read, .write = control_write, .min_size = 2, .max_size = 2,
+    .read = control_read,
+    .write = control_write,
+    .min_size = 2,
+    .max_size = 2,
 };
 static const struct region_ops pm_timer_ops = {
-    .read = pm_timer_read, .min_size = 4, .max_size = 4, .unlocked = true,
+    .read = pm_timer_read,
+    .min_size = 4,
+    .max_size = 4,
+    .unlocked = true,
 };
 static const struct region_ops gpe_ops = { .read = gpe_read, .write = gpe_write, .max_size = 1 };
 static const struct region_ops reset_ops = {
-    .read = reset_read, .write = reset_write, .max_size = 1,
+    .read = reset_read,
+    .write = reset_write,
+    .max_size = 1,
 };
 static const struct region_ops smi_ops = { .read = smi_read, .write = smi_write, .max_size = 1 };
 
@@ -223,7 +233,11 @@ static void pm_map(struct acpi_pm *pm, struct region *region, const char *name, 
                    uint16_t size, const struct region_ops *ops)
 {
     *region = (struct region){
-        .name = name, .base = base, .size = size, .ops = ops, .dev = &pm->dev,
+        .name = name,
+        .base = base,
+        .size = size,
+        .ops = ops,
+        .dev = &pm->dev,
         .priority = 1, /* 0xcf9 lies inside the PCI configuration address port */
     };
     address_space_add(pm->dev.vm->io, region);
@@ -258,8 +272,8 @@ static void pm_reset(struct device *dev)
 static void pm_unrealize(struct device *dev)
 {
     struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
-    struct region *regions[] = { &pm->event, &pm->control, &pm->pm_timer, &pm->gpe,
-                                 &pm->reset_port, &pm->smi_port };
+    struct region *regions[] = { &pm->event, &pm->control,    &pm->pm_timer,
+                                 &pm->gpe,   &pm->reset_port, &pm->smi_port };
     timer_cancel(&pm->timer);
     for (size_t i = 0; i < G_N_ELEMENTS(regions); i++)
         address_space_remove(dev->vm->io, regions[i]);
@@ -275,11 +289,16 @@ static const struct state_field pm_state[] = {
     STATE(U8, struct acpi_pm, reset_control, .since = 1),
     STATE(U8, struct acpi_pm, smi_command, .since = 1),
     STATE(U8, struct acpi_pm, smi_data, .since = 1),
-    {}
+    {},
 };
 
 DEVICE_TYPE(acpi_pm) = {
-    .name = "acpi-pm", .description = "ACPI power management registers and timer",
-    .bus = BUS_SYSTEM, .size = sizeof(struct acpi_pm), .state = pm_state,
-    .realize = pm_realize, .reset = pm_reset, .unrealize = pm_unrealize,
+    .name = "acpi-pm",
+    .description = "ACPI power management registers and timer",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct acpi_pm),
+    .state = pm_state,
+    .realize = pm_realize,
+    .reset = pm_reset,
+    .unrealize = pm_unrealize,
 };

@@ -31,7 +31,9 @@ static void debugcon_write(struct device *dev, uint64_t offset, uint64_t value, 
 }
 
 static const struct region_ops debugcon_ops = {
-    .read = debugcon_read, .write = debugcon_write, .max_size = 1,
+    .read = debugcon_read,
+    .write = debugcon_write,
+    .max_size = 1,
 };
 
 static size_t debugcon_can_receive(void *opaque)
@@ -49,7 +51,11 @@ static bool debugcon_realize(struct device *dev, GError **error)
     if (con->out && !chardev_attach(con->out, &debugcon_frontend, con, error))
         return fail_prefix(error, "isa-debugcon: ");
     con->region = (struct region){
-        .name = "isa-debugcon", .base = con->iobase, .size = 1, .ops = &debugcon_ops, .dev = dev,
+        .name = "isa-debugcon",
+        .base = con->iobase,
+        .size = 1,
+        .ops = &debugcon_ops,
+        .dev = dev,
     };
     address_space_add(dev->vm->io, &con->region);
     return true;
@@ -72,17 +78,22 @@ static const struct property debugcon_properties[] = {
     PROPERTY_U32("iobase", struct debugcon, iobase, 0xe9, .help = "I/O port"),
     PROPERTY_U32("readback", struct debugcon, readback, 0xe9, .help = "what a read returns"),
     PROPERTY_CHARDEV("chardev", struct debugcon, out),
-    {}
+    {},
 };
 
 static const struct state_field debugcon_state[] = {
     STATE(U64, struct debugcon, written, .since = 1),
-    {}
+    {},
 };
 
 DEVICE_TYPE(debugcon) = {
-    .name = "isa-debugcon", .description = "Bochs debug console, one output port",
-    .bus = BUS_ISA, .size = sizeof(struct debugcon),
-    .properties = debugcon_properties, .state = debugcon_state,
-    .realize = debugcon_realize, .reset = debugcon_reset, .unrealize = debugcon_unrealize,
+    .name = "isa-debugcon",
+    .description = "Bochs debug console, one output port",
+    .bus = BUS_ISA,
+    .size = sizeof(struct debugcon),
+    .properties = debugcon_properties,
+    .state = debugcon_state,
+    .realize = debugcon_realize,
+    .reset = debugcon_reset,
+    .unrealize = debugcon_unrealize,
 };

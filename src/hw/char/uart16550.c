@@ -79,9 +79,9 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 struct uart {
     struct device dev;
     struct region region;
-    struct chardev *chardev;      /* [const] property; borrowed */
-    uint32_t iobase, irq, index;  /* [const] properties; all ones: by index */
-    struct irq_line line;         /* [const] */
+    struct chardev *chardev;     /* [const] property; borrowed */
+    uint32_t iobase, irq, index; /* [const] properties; all ones: by index */
+    struct irq_line line;        /* [const] */
     struct timer timeout_timer, gather_timer;
 
     /* All below: [dev.lock] */
@@ -261,7 +261,9 @@ static void uart_event(void *opaque, enum chardev_event event)
 }
 
 static const struct chardev_frontend uart_frontend = {
-    .can_receive = uart_can_receive, .receive = uart_receive, .event = uart_event,
+    .can_receive = uart_can_receive,
+    .receive = uart_receive,
+    .event = uart_event,
 };
 
 /* --- transmitter ---------------------------------------------------------------------------- */
@@ -387,14 +389,22 @@ static uint64_t uart_read(struct device *dev, uint64_t offset, unsigned size)
     struct uart *uart = container_of(dev, struct uart, dev);
     bool dlab = uart->lcr & LCR_DLAB;
     switch (offset) {
-    case REG_DATA: return dlab ? uart->divisor & 0xff : uart_pop(uart);
-    case REG_IER: return dlab ? uart->divisor >> 8 : uart->ier;
-    case REG_IIR_FCR: return uart_read_iir(uart);
-    case REG_LCR: return uart->lcr;
-    case REG_MCR: return uart->mcr;
-    case REG_LSR: return uart_read_lsr(uart);
-    case REG_MSR: return uart_read_msr(uart);
-    default: return uart->scratch;
+    case REG_DATA:
+        return dlab ? uart->divisor & 0xff : uart_pop(uart);
+    case REG_IER:
+        return dlab ? uart->divisor >> 8 : uart->ier;
+    case REG_IIR_FCR:
+        return uart_read_iir(uart);
+    case REG_LCR:
+        return uart->lcr;
+    case REG_MCR:
+        return uart->mcr;
+    case REG_LSR:
+        return uart_read_lsr(uart);
+    case REG_MSR:
+        return uart_read_msr(uart);
+    default:
+        return uart->scratch;
     }
 }
 
@@ -415,11 +425,20 @@ static void uart_write(struct device *dev, uint64_t offset, uint64_t value, unsi
         else
             uart_write_ier(uart, value);
         break;
-    case REG_IIR_FCR: uart_write_fcr(uart, value); break;
-    case REG_LCR: uart->lcr = value; break;
-    case REG_MCR: uart_write_mcr(uart, value); break;
-    case REG_SCRATCH: uart->scratch = value; break;
-    default: break; /* LSR and MSR are only written by factory tests */
+    case REG_IIR_FCR:
+        uart_write_fcr(uart, value);
+        break;
+    case REG_LCR:
+        uart->lcr = value;
+        break;
+    case REG_MCR:
+        uart_write_mcr(uart, value);
+        break;
+    case REG_SCRATCH:
+        uart->scratch = value;
+        break;
+    default:
+        break; /* LSR and MSR are only written by factory tests */
     }
 }
 
@@ -428,8 +447,14 @@ static const struct region_ops uart_ops = { .read = uart_read, .write = uart_wri
 /* --- life ----------------------------------------------------------------------------------- */
 
 /* Where PCs have their four serial ports. */
-static const struct { uint16_t iobase; uint8_t irq; } uart_places[] = {
-    { 0x3f8, 4 }, { 0x2f8, 3 }, { 0x3e8, 4 }, { 0x2e8, 3 },
+static const struct {
+    uint16_t iobase;
+    uint8_t irq;
+} uart_places[] = {
+    { 0x3f8, 4 },
+    { 0x2f8, 3 },
+    { 0x3e8, 4 },
+    { 0x2e8, 3 },
 };
 
 static uint32_t uart_next_index(struct vm *vm, const struct device_type *type)
@@ -446,8 +471,10 @@ static bool uart_place(struct uart *uart, GError **error)
         uart->index = uart_next_index(uart->dev.vm, uart->dev.type);
     bool known = uart->index < G_N_ELEMENTS(uart_places);
     if (!known && (uart->iobase == UINT32_MAX || uart->irq == UINT32_MAX))
-        return fail(error, "isa-serial: port number %u has no usual place; the numbers are 0 to %zu,"
-                    " others need iobase and irq", uart->index, G_N_ELEMENTS(uart_places) - 1);
+        return fail(error,
+                    "isa-serial: port number %u has no usual place; the numbers are 0 to %zu,"
+                    " others need iobase and irq",
+                    uart->index, G_N_ELEMENTS(uart_places) - 1);
     if (uart->iobase == UINT32_MAX)
         uart->iobase = uart_places[uart->index].iobase;
     if (uart->irq == UINT32_MAX)
@@ -472,7 +499,11 @@ static bool uart_realize(struct device *dev, GError **error)
     if (dev->vm->gsi)
         uart->line = dev->vm->gsi[uart->irq];
     uart->region = (struct region){
-        .name = "isa-serial", .base = uart->iobase, .size = 8, .ops = &uart_ops, .dev = dev,
+        .name = "isa-serial",
+        .base = uart->iobase,
+        .size = 8,
+        .ops = &uart_ops,
+        .dev = dev,
     };
     address_space_add(dev->vm->io, &uart->region);
     return true;
@@ -507,7 +538,7 @@ static const struct property uart_properties[] = {
     PROPERTY_U32("irq", struct uart, irq, UINT32_MAX, .help = "ISA interrupt"),
     PROPERTY_U32("index", struct uart, index, UINT32_MAX, .help = "0 to 3 for COM1 to COM4"),
     PROPERTY_CHARDEV("chardev", struct uart, chardev),
-    {}
+    {},
 };
 
 static const struct state_field uart_state[] = {
@@ -525,12 +556,17 @@ static const struct state_field uart_state[] = {
     STATE(BOOL, struct uart, overrun, .since = 1),
     STATE(BOOL, struct uart, thr_pending, .since = 1),
     STATE(BOOL, struct uart, timeout_pending, .since = 1),
-    {}
+    {},
 };
 
 DEVICE_TYPE(uart) = {
-    .name = "isa-serial", .description = "serial port with a 16550A UART",
-    .bus = BUS_ISA, .size = sizeof(struct uart), .properties = uart_properties,
+    .name = "isa-serial",
+    .description = "serial port with a 16550A UART",
+    .bus = BUS_ISA,
+    .size = sizeof(struct uart),
+    .properties = uart_properties,
     .state = uart_state,
-    .realize = uart_realize, .reset = uart_reset, .unrealize = uart_unrealize,
+    .realize = uart_realize,
+    .reset = uart_reset,
+    .unrealize = uart_unrealize,
 };

@@ -51,14 +51,19 @@ void lapic_eoi(struct lapic *apic);
 /* --- messages between controllers; any thread ----------------------------------------------- */
 
 enum apic_delivery { /* Intel SDM vol. 3, 11.6.1; the values of ICR and redirection entries */
-    APIC_FIXED = 0, APIC_LOWEST = 1, APIC_SMI = 2, APIC_NMI = 4, APIC_INIT = 5, APIC_SIPI = 6,
-    APIC_EXTINT = 7,
+                     APIC_FIXED = 0,
+                     APIC_LOWEST = 1,
+                     APIC_SMI = 2,
+                     APIC_NMI = 4,
+                     APIC_INIT = 5,
+                     APIC_SIPI = 6,
+                     APIC_EXTINT = 7,
 };
 
 struct apic_message {
     uint32_t destination;
     bool logical;
-    bool level;     /* level triggered: the EOI is broadcast to the I/O APIC */
+    bool level;       /* level triggered: the EOI is broadcast to the I/O APIC */
     bool from_x2apic; /* 32-bit destination, broadcast is all ones; else 8-bit, 0xff */
     uint8_t vector;
     enum apic_delivery delivery;

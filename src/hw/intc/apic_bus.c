@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What lies between the interrupt controllers: messages find their local APICs, the 8259's INTR wire
- * reaches the boot CPU, and all local APICs appear in one memory window.
+/* What lies between the interrupt controllers: messages find their local APICs, the 8259's INTR
+ * wire reaches the boot CPU, and all local APICs appear in one memory window.
  *
  * Nothing here takes a lock (the window excepted, when it moves): destinations are found by reading
  * the APICs' atomic registers, delivery sets bits. A message that races with a change of a logical
@@ -89,8 +89,11 @@ void apic_deliver_msi(struct vm *vm, uint64_t address, uint32_t data)
         return;
     }
     struct apic_message message = {
-        .destination = address >> 12 & 0xff, .logical = address & 4, .level = data & 0x8000,
-        .vector = data & 0xff, .delivery = data >> 8 & 7,
+        .destination = address >> 12 & 0xff,
+        .logical = address & 4,
+        .level = data & 0x8000,
+        .vector = data & 0xff,
+        .delivery = data >> 8 & 7,
     };
     apic_deliver(vm, &message);
 }
@@ -112,8 +115,8 @@ void lapic_lint0_changed(struct vm *vm, bool level)
 
 /* --- the window ----------------------------------------------------------------------------- */
 
-/* One region for all vCPUs: who reads is who is meant. Relocating moves it for all of them, which is
- * how systems that relocate it at all do it. */
+/* One region for all vCPUs: who reads is who is meant. Relocating moves it for all of them, which
+ * is how systems that relocate it at all do it. */
 struct apic_window {
     struct device dev;
     struct region region;
@@ -133,7 +136,11 @@ static void window_write(struct device *dev, uint64_t offset, uint64_t value, un
 }
 
 static const struct region_ops window_ops = {
-    .read = window_read, .write = window_write, .min_size = 4, .max_size = 4, .unlocked = true,
+    .read = window_read,
+    .write = window_write,
+    .min_size = 4,
+    .max_size = 4,
+    .unlocked = true,
 };
 
 void apic_window_move(struct vm *vm, uint64_t base)
@@ -155,8 +162,12 @@ static bool window_realize(struct device *dev, GError **error)
 {
     struct apic_window *window = container_of(dev, struct apic_window, dev);
     window->region = (struct region){
-        .name = "local-apic", .base = BOARD_LAPIC_ADDRESS, .size = 0x1000, .ops = &window_ops,
-        .dev = dev, .priority = 1,
+        .name = "local-apic",
+        .base = BOARD_LAPIC_ADDRESS,
+        .size = 0x1000,
+        .ops = &window_ops,
+        .dev = dev,
+        .priority = 1,
     };
     address_space_add(dev->vm->memory, &window->region);
     return true;
@@ -168,7 +179,10 @@ static void window_unrealize(struct device *dev)
 }
 
 DEVICE_TYPE(apic_window) = {
-    .name = "apic-window", .description = "memory window of the local APICs",
-    .bus = BUS_SYSTEM, .size = sizeof(struct apic_window),
-    .realize = window_realize, .unrealize = window_unrealize,
+    .name = "apic-window",
+    .description = "memory window of the local APICs",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct apic_window),
+    .realize = window_realize,
+    .unrealize = window_unrealize,
 };

@@ -43,8 +43,8 @@
 struct ioapic {
     struct device dev;
     struct region region;
-    uint8_t select, id;          /* [dev.lock] as all below */
-    uint32_t lines;              /* asserted pins */
+    uint8_t select, id; /* [dev.lock] as all below */
+    uint32_t lines;     /* asserted pins */
     uint64_t entries[PIN_COUNT];
 };
 
@@ -63,8 +63,10 @@ static bool entry_is_level(uint64_t entry)
 static bool ioapic_send(struct ioapic *ioapic, uint64_t entry)
 {
     struct apic_message message = {
-        .destination = entry >> ENTRY_DESTINATION_SHIFT, .logical = entry & ENTRY_LOGICAL,
-        .level = entry_is_level(entry), .vector = entry & ENTRY_VECTOR,
+        .destination = entry >> ENTRY_DESTINATION_SHIFT,
+        .logical = entry & ENTRY_LOGICAL,
+        .level = entry_is_level(entry),
+        .vector = entry & ENTRY_VECTOR,
         .delivery = entry_delivery(entry),
     };
     return apic_deliver(ioapic->dev.vm, &message);
@@ -123,9 +125,12 @@ static uint32_t ioapic_read_window(struct ioapic *ioapic)
 {
     switch (ioapic->select) {
     case REG_ID:
-    case REG_ARBITRATION: return (uint32_t)ioapic->id << 24;
-    case REG_VERSION: return VERSION_VALUE;
-    default: break;
+    case REG_ARBITRATION:
+        return (uint32_t)ioapic->id << 24;
+    case REG_VERSION:
+        return VERSION_VALUE;
+    default:
+        break;
     }
     unsigned pin = (ioapic->select - REG_ENTRIES) / 2;
     if (ioapic->select < REG_ENTRIES || pin >= PIN_COUNT) {
@@ -159,16 +164,20 @@ static void ioapic_write_window(struct ioapic *ioapic, uint32_t value)
     else if (ioapic->select >= REG_ENTRIES && pin < PIN_COUNT)
         ioapic_write_entry(ioapic, pin, ioapic->select & 1, value);
     else
-        log_if(LOG_GUEST_ERRORS, "ioapic: write of register 0x%x, which does not exist or is"
-               " read-only", ioapic->select);
+        log_if(LOG_GUEST_ERRORS,
+               "ioapic: write of register 0x%x, which does not exist or is"
+               " read-only",
+               ioapic->select);
 }
 
 static uint64_t ioapic_read(struct device *dev, uint64_t offset, unsigned size)
 {
     struct ioapic *ioapic = container_of(dev, struct ioapic, dev);
     switch (offset) {
-    case IOREGSEL: return ioapic->select;
-    case IOWIN: return ioapic_read_window(ioapic);
+    case IOREGSEL:
+        return ioapic->select;
+    case IOWIN:
+        return ioapic_read_window(ioapic);
     default:
         log_if(LOG_GUEST_ERRORS, "ioapic: read at offset 0x%x, where nothing is", (unsigned)offset);
         return 0;
@@ -179,17 +188,27 @@ static void ioapic_write(struct device *dev, uint64_t offset, uint64_t value, un
 {
     struct ioapic *ioapic = container_of(dev, struct ioapic, dev);
     switch (offset) {
-    case IOREGSEL: ioapic->select = value; break;
-    case IOWIN: ioapic_write_window(ioapic, value); break;
-    case EOI_REGISTER: ioapic_end(ioapic, value); break;
+    case IOREGSEL:
+        ioapic->select = value;
+        break;
+    case IOWIN:
+        ioapic_write_window(ioapic, value);
+        break;
+    case EOI_REGISTER:
+        ioapic_end(ioapic, value);
+        break;
     default:
-        log_if(LOG_GUEST_ERRORS, "ioapic: write at offset 0x%x, where nothing is", (unsigned)offset);
+        log_if(LOG_GUEST_ERRORS, "ioapic: write at offset 0x%x, where nothing is",
+               (unsigned)offset);
         break;
     }
 }
 
 static const struct region_ops ioapic_ops = {
-    .read = ioapic_read, .write = ioapic_write, .min_size = 4, .max_size = 4,
+    .read = ioapic_read,
+    .write = ioapic_write,
+    .min_size = 4,
+    .max_size = 4,
 };
 
 /* --- life ----------------------------------------------------------------------------------- */
@@ -198,8 +217,12 @@ static bool ioapic_realize(struct device *dev, GError **error)
 {
     struct ioapic *ioapic = container_of(dev, struct ioapic, dev);
     ioapic->region = (struct region){
-        .name = "ioapic", .base = BOARD_IOAPIC_ADDRESS, .size = 0x1000, .ops = &ioapic_ops,
-        .dev = dev, .priority = 1,
+        .name = "ioapic",
+        .base = BOARD_IOAPIC_ADDRESS,
+        .size = 0x1000,
+        .ops = &ioapic_ops,
+        .dev = dev,
+        .priority = 1,
     };
     address_space_add(dev->vm->memory, &ioapic->region);
     dev->vm->ioapic = ioapic;
@@ -225,11 +248,16 @@ static const struct state_field ioapic_state[] = {
     STATE(U8, struct ioapic, id, .since = 1),
     STATE(U32, struct ioapic, lines, .since = 1),
     STATE(BYTES, struct ioapic, entries, .since = 1),
-    {}
+    {},
 };
 
 DEVICE_TYPE(ioapic) = {
-    .name = "ioapic", .description = "I/O APIC with 24 pins",
-    .bus = BUS_SYSTEM, .size = sizeof(struct ioapic), .state = ioapic_state,
-    .realize = ioapic_realize, .reset = ioapic_reset, .unrealize = ioapic_unrealize,
+    .name = "ioapic",
+    .description = "I/O APIC with 24 pins",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct ioapic),
+    .state = ioapic_state,
+    .realize = ioapic_realize,
+    .reset = ioapic_reset,
+    .unrealize = ioapic_unrealize,
 };

@@ -4,9 +4,9 @@
  *      message, LVT --> irr --> above ppr? --> lapic_acknowledge() --> isr --> EOI
  *                        any thread             the vCPU's thread only
  *
- * Acceptance is lock-free: the sender sets the trigger mode bit, then the request bit, and announces
- * the interrupt with vcpu_request() if the request bit was clear. The vCPU's thread takes the
- * announcement first and looks at `irr` afterwards, so that none is lost. Whatever lowers the
+ * Acceptance is lock-free: the sender sets the trigger mode bit, then the request bit, and
+ * announces the interrupt with vcpu_request() if the request bit was clear. The vCPU's thread takes
+ * the announcement first and looks at `irr` afterwards, so that none is lost. Whatever lowers the
  * processor priority (EOI, TPR) announces again what it uncovers.
  *
  * ExtINT: the 8259 pair has no vector to offer before its INTA cycle. The boot CPU asks it directly
@@ -24,7 +24,7 @@
 
 static const uint32_t lvt_writable[LVT_COUNT] = {
     [LVT_TIMER] = 0x700ff, [LVT_THERMAL] = 0x107ff, [LVT_PERFORMANCE] = 0x107ff,
-    [LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff, [LVT_ERROR] = 0x100ff,
+    [LVT_LINT0] = 0x1a7ff, [LVT_LINT1] = 0x1a7ff,   [LVT_ERROR] = 0x100ff,
 };
 
 /* --- acceptance: any thread ------------------------------------------------------------------ */
@@ -107,10 +107,17 @@ void lapic_fire_lvt(struct lapic *apic, enum lapic_lvt which)
         return;
     /* The timer's and the error entry have no delivery mode; their bits there read as fixed. */
     switch (lvt >> LVT_DELIVERY_SHIFT & 7) {
-    case APIC_FIXED: lapic_accept_vector(apic, lvt & LVT_VECTOR, false); break;
-    case APIC_NMI: vcpu_request(apic->vcpu, VCPU_NMI); break;
-    case APIC_INIT: vcpu_request(apic->vcpu, VCPU_INIT); break;
-    default: break; /* ExtINT is the 8259's, see lapic_sees_pic() */
+    case APIC_FIXED:
+        lapic_accept_vector(apic, lvt & LVT_VECTOR, false);
+        break;
+    case APIC_NMI:
+        vcpu_request(apic->vcpu, VCPU_NMI);
+        break;
+    case APIC_INIT:
+        vcpu_request(apic->vcpu, VCPU_INIT);
+        break;
+    default:
+        break; /* ExtINT is the 8259's, see lapic_sees_pic() */
     }
 }
 
@@ -228,8 +235,11 @@ static void lapic_send(struct lapic *apic)
     uint32_t icr = apic->icr_low;
     bool x2apic = lapic_is_x2apic(apic);
     struct apic_message message = {
-        .destination = x2apic ? apic->icr_high : apic->icr_high >> 24, .from_x2apic = x2apic,
-        .logical = icr & (1u << 11), .vector = icr & 0xff, .delivery = icr >> 8 & 7,
+        .destination = x2apic ? apic->icr_high : apic->icr_high >> 24,
+        .from_x2apic = x2apic,
+        .logical = icr & (1u << 11),
+        .vector = icr & 0xff,
+        .delivery = icr >> 8 & 7,
     };
     bool with_vector = message.delivery == APIC_FIXED || message.delivery == APIC_LOWEST;
     if (with_vector && message.vector < FIRST_VECTOR) {
@@ -272,12 +282,24 @@ static uint32_t atomic_word_of(_Atomic uint64_t *words, unsigned index)
 static bool lapic_register_read(struct lapic *apic, unsigned reg, uint32_t *value)
 {
     switch (reg) {
-    case APIC_REG_ID: *value = lapic_is_x2apic(apic) ? apic->id : apic->id << 24; return true;
-    case APIC_REG_VERSION: *value = VERSION_VALUE; return true;
-    case APIC_REG_TPR: *value = apic->tpr; return true;
-    case APIC_REG_PPR: *value = atomic_load(&apic->ppr); return true;
-    case APIC_REG_LDR: *value = atomic_load(&apic->ldr); return true;
-    case APIC_REG_SVR: *value = atomic_load(&apic->svr); return true;
+    case APIC_REG_ID:
+        *value = lapic_is_x2apic(apic) ? apic->id : apic->id << 24;
+        return true;
+    case APIC_REG_VERSION:
+        *value = VERSION_VALUE;
+        return true;
+    case APIC_REG_TPR:
+        *value = apic->tpr;
+        return true;
+    case APIC_REG_PPR:
+        *value = atomic_load(&apic->ppr);
+        return true;
+    case APIC_REG_LDR:
+        *value = atomic_load(&apic->ldr);
+        return true;
+    case APIC_REG_SVR:
+        *value = atomic_load(&apic->svr);
+        return true;
     case APIC_REG_ISR ... APIC_REG_ISR + 7:
         *value = word_of(apic->isr, reg - APIC_REG_ISR);
         return true;
@@ -287,15 +309,26 @@ static bool lapic_register_read(struct lapic *apic, unsigned reg, uint32_t *valu
     case APIC_REG_IRR ... APIC_REG_IRR + 7:
         *value = atomic_word_of(apic->irr, reg - APIC_REG_IRR);
         return true;
-    case APIC_REG_ESR: *value = apic->esr; return true;
-    case APIC_REG_ICR: *value = apic->icr_low; return true;
+    case APIC_REG_ESR:
+        *value = apic->esr;
+        return true;
+    case APIC_REG_ICR:
+        *value = apic->icr_low;
+        return true;
     case APIC_REG_LVT ... APIC_REG_LVT + LVT_COUNT - 1:
         *value = atomic_load(&apic->lvt[reg - APIC_REG_LVT]);
         return true;
-    case APIC_REG_INITIAL_COUNT: *value = apic->initial_count; return true;
-    case APIC_REG_CURRENT_COUNT: *value = lapic_timer_read_current(apic); return true;
-    case APIC_REG_DIVIDE: *value = apic->divide; return true;
-    default: return false;
+    case APIC_REG_INITIAL_COUNT:
+        *value = apic->initial_count;
+        return true;
+    case APIC_REG_CURRENT_COUNT:
+        *value = lapic_timer_read_current(apic);
+        return true;
+    case APIC_REG_DIVIDE:
+        *value = apic->divide;
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -324,16 +357,29 @@ static void lapic_write_svr(struct lapic *apic, uint32_t value)
 static bool lapic_register_write(struct lapic *apic, unsigned reg, uint32_t value)
 {
     switch (reg) {
-    case APIC_REG_TPR: lapic_tpr_set(apic, value); return true;
-    case APIC_REG_EOI: lapic_eoi(apic); return true;
-    case APIC_REG_SVR: lapic_write_svr(apic, value); return true;
-    case APIC_REG_ESR: apic->esr = atomic_exchange(&apic->errors, 0); return true;
+    case APIC_REG_TPR:
+        lapic_tpr_set(apic, value);
+        return true;
+    case APIC_REG_EOI:
+        lapic_eoi(apic);
+        return true;
+    case APIC_REG_SVR:
+        lapic_write_svr(apic, value);
+        return true;
+    case APIC_REG_ESR:
+        apic->esr = atomic_exchange(&apic->errors, 0);
+        return true;
     case APIC_REG_LVT ... APIC_REG_LVT + LVT_COUNT - 1:
         lapic_write_lvt(apic, reg - APIC_REG_LVT, value);
         return true;
-    case APIC_REG_INITIAL_COUNT: lapic_timer_write_initial(apic, value); return true;
-    case APIC_REG_DIVIDE: lapic_timer_write_divide(apic, value); return true;
-    default: return false;
+    case APIC_REG_INITIAL_COUNT:
+        lapic_timer_write_initial(apic, value);
+        return true;
+    case APIC_REG_DIVIDE:
+        lapic_timer_write_divide(apic, value);
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -356,14 +402,19 @@ uint32_t lapic_mmio_read(struct lapic *apic, uint32_t offset)
     if (lapic_register_read(apic, reg, &value))
         return value;
     switch (reg) {
-    case APIC_REG_ICR_HIGH: return apic->icr_high;
-    case APIC_REG_DFR: return atomic_load(&apic->dfr);
+    case APIC_REG_ICR_HIGH:
+        return apic->icr_high;
+    case APIC_REG_DFR:
+        return atomic_load(&apic->dfr);
     case APIC_REG_APR:
     case APIC_REG_RRD:
-    case APIC_REG_EOI: return 0;
-    default: break;
+    case APIC_REG_EOI:
+        return 0;
+    default:
+        break;
     }
-    log_if(LOG_GUEST_ERRORS, "apic %u: read at offset 0x%x, where no register is", apic->id, offset);
+    log_if(LOG_GUEST_ERRORS, "apic %u: read at offset 0x%x, where no register is", apic->id,
+           offset);
     lapic_error(apic, ESR_ILLEGAL_REGISTER);
     return 0;
 }
@@ -376,13 +427,23 @@ void lapic_mmio_write(struct lapic *apic, uint32_t offset, uint32_t value)
     if (lapic_register_write(apic, reg, value))
         return;
     switch (reg) {
-    case APIC_REG_ICR: lapic_write_icr(apic, value); return;
-    case APIC_REG_ICR_HIGH: apic->icr_high = value & 0xff000000; return;
-    case APIC_REG_LDR: atomic_store(&apic->ldr, value & 0xff000000); return;
-    case APIC_REG_DFR: atomic_store(&apic->dfr, value | 0x0fffffff); return;
+    case APIC_REG_ICR:
+        lapic_write_icr(apic, value);
+        return;
+    case APIC_REG_ICR_HIGH:
+        apic->icr_high = value & 0xff000000;
+        return;
+    case APIC_REG_LDR:
+        atomic_store(&apic->ldr, value & 0xff000000);
+        return;
+    case APIC_REG_DFR:
+        atomic_store(&apic->dfr, value | 0x0fffffff);
+        return;
     case APIC_REG_ID: /* read-only here, as on current processors */
-    case APIC_REG_VERSION: return;
-    default: break;
+    case APIC_REG_VERSION:
+        return;
+    default:
+        break;
     }
     log_if(LOG_GUEST_ERRORS, "apic %u: write at offset 0x%x, where no writable register is",
            apic->id, offset);
@@ -487,20 +548,30 @@ static bool lapic_x2apic_write(struct lapic *apic, unsigned reg, uint64_t value)
 bool lapic_msr_read(struct lapic *apic, uint32_t msr, uint64_t *value)
 {
     switch (msr) {
-    case MSR_APIC_BASE: *value = atomic_load(&apic->base); return true;
-    case MSR_TSC_DEADLINE: *value = lapic_timer_read_deadline(apic); return true;
-    case MSR_X2APIC ... MSR_X2APIC_END: return lapic_x2apic_read(apic, msr - MSR_X2APIC, value);
-    default: return false;
+    case MSR_APIC_BASE:
+        *value = atomic_load(&apic->base);
+        return true;
+    case MSR_TSC_DEADLINE:
+        *value = lapic_timer_read_deadline(apic);
+        return true;
+    case MSR_X2APIC ... MSR_X2APIC_END:
+        return lapic_x2apic_read(apic, msr - MSR_X2APIC, value);
+    default:
+        return false;
     }
 }
 
 bool lapic_msr_write(struct lapic *apic, uint32_t msr, uint64_t value)
 {
     switch (msr) {
-    case MSR_APIC_BASE: return lapic_write_base(apic, value);
-    case MSR_TSC_DEADLINE: return lapic_timer_write_deadline(apic, value);
-    case MSR_X2APIC ... MSR_X2APIC_END: return lapic_x2apic_write(apic, msr - MSR_X2APIC, value);
-    default: return false;
+    case MSR_APIC_BASE:
+        return lapic_write_base(apic, value);
+    case MSR_TSC_DEADLINE:
+        return lapic_timer_write_deadline(apic, value);
+    case MSR_X2APIC ... MSR_X2APIC_END:
+        return lapic_x2apic_write(apic, msr - MSR_X2APIC, value);
+    default:
+        return false;
     }
 }
 
@@ -510,8 +581,8 @@ void lapic_reset(struct lapic *apic, bool init)
 {
     if (!init) {
         uint64_t old = atomic_load(&apic->base);
-        atomic_store(&apic->base, BOARD_LAPIC_ADDRESS | APIC_BASE_ENABLED
-                                      | (apic->id == 0 ? APIC_BASE_BSP : 0));
+        atomic_store(&apic->base,
+                     BOARD_LAPIC_ADDRESS | APIC_BASE_ENABLED | (apic->id == 0 ? APIC_BASE_BSP : 0));
         if ((old & APIC_BASE_ADDRESS) != BOARD_LAPIC_ADDRESS && old)
             apic_window_move(apic->dev.vm, BOARD_LAPIC_ADDRESS);
     }
@@ -566,10 +637,13 @@ static const struct state_field lapic_state[] = {
     STATE(U32, struct lapic, divide, .since = 1),
     STATE(U64, struct lapic, tsc_deadline, .since = 1),
     STATE(U64, struct lapic, expiry_ns, .since = 1),
-    {}
+    {},
 };
 
 DEVICE_TYPE(lapic) = {
-    .name = "lapic", .description = "local APIC of one vCPU",
-    .bus = BUS_SYSTEM, .size = sizeof(struct lapic), .state = lapic_state,
+    .name = "lapic",
+    .description = "local APIC of one vCPU",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct lapic),
+    .state = lapic_state,
 };

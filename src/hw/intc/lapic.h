@@ -18,16 +18,38 @@
 /* Register numbers: the offset in the memory window >> 4, and the x2APIC MSR - 0x800
  * (Intel SDM vol. 3, tables 11-1 and 11-6). */
 enum lapic_register {
-    APIC_REG_ID = 0x02, APIC_REG_VERSION = 0x03, APIC_REG_TPR = 0x08, APIC_REG_APR = 0x09,
-    APIC_REG_PPR = 0x0a, APIC_REG_EOI = 0x0b, APIC_REG_RRD = 0x0c, APIC_REG_LDR = 0x0d,
-    APIC_REG_DFR = 0x0e, APIC_REG_SVR = 0x0f, APIC_REG_ISR = 0x10, APIC_REG_TMR = 0x18,
-    APIC_REG_IRR = 0x20, APIC_REG_ESR = 0x28, APIC_REG_ICR = 0x30, APIC_REG_ICR_HIGH = 0x31,
-    APIC_REG_LVT = 0x32, APIC_REG_INITIAL_COUNT = 0x38, APIC_REG_CURRENT_COUNT = 0x39,
-    APIC_REG_DIVIDE = 0x3e, APIC_REG_SELF_IPI = 0x3f,
+    APIC_REG_ID = 0x02,
+    APIC_REG_VERSION = 0x03,
+    APIC_REG_TPR = 0x08,
+    APIC_REG_APR = 0x09,
+    APIC_REG_PPR = 0x0a,
+    APIC_REG_EOI = 0x0b,
+    APIC_REG_RRD = 0x0c,
+    APIC_REG_LDR = 0x0d,
+    APIC_REG_DFR = 0x0e,
+    APIC_REG_SVR = 0x0f,
+    APIC_REG_ISR = 0x10,
+    APIC_REG_TMR = 0x18,
+    APIC_REG_IRR = 0x20,
+    APIC_REG_ESR = 0x28,
+    APIC_REG_ICR = 0x30,
+    APIC_REG_ICR_HIGH = 0x31,
+    APIC_REG_LVT = 0x32,
+    APIC_REG_INITIAL_COUNT = 0x38,
+    APIC_REG_CURRENT_COUNT = 0x39,
+    APIC_REG_DIVIDE = 0x3e,
+    APIC_REG_SELF_IPI = 0x3f,
 };
 
-enum lapic_lvt { LVT_TIMER, LVT_THERMAL, LVT_PERFORMANCE, LVT_LINT0, LVT_LINT1, LVT_ERROR,
-                 LVT_COUNT };
+enum lapic_lvt {
+    LVT_TIMER,
+    LVT_THERMAL,
+    LVT_PERFORMANCE,
+    LVT_LINT0,
+    LVT_LINT1,
+    LVT_ERROR,
+    LVT_COUNT
+};
 
 #define LVT_VECTOR 0xffu
 #define LVT_DELIVERY_SHIFT 8
@@ -47,17 +69,17 @@ enum lapic_timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
 #define ESR_ILLEGAL_REGISTER (1u << 7)
 
 struct lapic {
-    struct device dev;          /* of type "lapic", not in vm->devices; its lock: the timer's */
-    struct vcpu *vcpu;          /* [const] */
-    uint32_t id;                /* [const] the vCPU's index */
+    struct device dev; /* of type "lapic", not in vm->devices; its lock: the timer's */
+    struct vcpu *vcpu; /* [const] */
+    uint32_t id;       /* [const] the vCPU's index */
 
     /* [atomic] any thread */
     _Atomic uint64_t irr[4], tmr[4];
-    atomic_bool extint;         /* an ExtINT message waits for its INTA cycle */
-    atomic_uint errors;         /* since the last write of ESR */
+    atomic_bool extint; /* an ExtINT message waits for its INTA cycle */
+    atomic_uint errors; /* since the last write of ESR */
 
     /* [atomic] written by the vCPU's thread, read by any */
-    _Atomic uint64_t base;      /* IA32_APIC_BASE */
+    _Atomic uint64_t base; /* IA32_APIC_BASE */
     atomic_uint svr, ldr, dfr, ppr;
     atomic_uint lvt[LVT_COUNT];
 
@@ -68,8 +90,8 @@ struct lapic {
     /* [dev.lock] */
     struct timer timer;
     uint32_t initial_count, divide;
-    uint64_t tsc_deadline;      /* guest TSC; 0 once fired */
-    uint64_t expiry_ns;         /* UINT64_MAX: not running */
+    uint64_t tsc_deadline; /* guest TSC; 0 once fired */
+    uint64_t expiry_ns;    /* UINT64_MAX: not running */
     uint64_t (*tsc_to_clock_ns)(struct vcpu *vcpu, uint64_t guest_tsc); /* [const] */
 };
 

@@ -2,8 +2,9 @@
 /* The local APIC's timer (Intel SDM vol. 3, 11.5.4): one-shot, periodic, TSC deadline.
  *
  * Its input clock is 1 GHz, so one count is (divisor) nanoseconds. The vCPU's thread writes the
- * registers, the main loop fires; both hold dev.lock. timer_cancel() may come too late for a callback
- * that is already on its way, so the callback believes `expiry_ns`, not the fact that it runs. */
+ * registers, the main loop fires; both hold dev.lock. timer_cancel() may come too late for a
+ * callback that is already on its way, so the callback believes `expiry_ns`, not the fact that it
+ * runs. */
 #include "hw/intc/lapic.h"
 
 /* A guest that programs nanoseconds would keep the main loop from everything else. */

@@ -22,12 +22,12 @@
 enum icw_state { ICW_NONE, ICW_EXPECT_2, ICW_EXPECT_3, ICW_EXPECT_4 };
 
 struct pic_chip {
-    uint8_t lines;      /* input levels */
+    uint8_t lines; /* input levels */
     uint8_t irr, imr, isr;
-    uint8_t base;       /* vector of input 0 */
-    uint8_t lowest;     /* the input with the lowest priority */
-    uint8_t elcr;       /* level-triggered inputs */
-    uint8_t icw_state;  /* enum icw_state */
+    uint8_t base;      /* vector of input 0 */
+    uint8_t lowest;    /* the input with the lowest priority */
+    uint8_t elcr;      /* level-triggered inputs */
+    uint8_t icw_state; /* enum icw_state */
     bool expect_icw4, single;
     bool read_isr, poll, special_mask, fully_nested, auto_eoi, rotate_on_auto_eoi;
 };
@@ -166,8 +166,13 @@ static void chip_write_icw1(struct pic_chip *chip, uint8_t value)
 {
     uint8_t lines = chip->lines, elcr = chip->elcr;
     *chip = (struct pic_chip){
-        .lines = lines, .elcr = elcr, .irr = lines & elcr, .lowest = 7,
-        .icw_state = ICW_EXPECT_2, .expect_icw4 = value & 0x01, .single = value & 0x02,
+        .lines = lines,
+        .elcr = elcr,
+        .irr = lines & elcr,
+        .lowest = 7,
+        .icw_state = ICW_EXPECT_2,
+        .expect_icw4 = value & 0x01,
+        .single = value & 0x02,
     };
     if (value & 0x08)
         log_if(LOG_UNIMP, "pic: level triggering by ICW1 is not implemented; use the ELCR");
@@ -223,7 +228,9 @@ static void chip_write_odd(struct pic_chip *chip, uint8_t value)
         break;
     case ICW_EXPECT_2:
         chip->base = value & 0xf8;
-        chip->icw_state = !chip->single ? ICW_EXPECT_3 : chip->expect_icw4 ? ICW_EXPECT_4 : ICW_NONE;
+        chip->icw_state = !chip->single       ? ICW_EXPECT_3
+                          : chip->expect_icw4 ? ICW_EXPECT_4
+                                              : ICW_NONE;
         break;
     case ICW_EXPECT_3: /* the cascade is wired; what the guest believes changes nothing */
         chip->icw_state = chip->expect_icw4 ? ICW_EXPECT_4 : ICW_NONE;
@@ -316,26 +323,39 @@ static const struct region_ops pic_ops[2] = {
     { .read = pic_slave_read, .write = pic_slave_write, .max_size = 1 },
 };
 static const struct region_ops pic_elcr_ops = {
-    .read = pic_elcr_read, .write = pic_elcr_write, .max_size = 1,
+    .read = pic_elcr_read,
+    .write = pic_elcr_write,
+    .max_size = 1,
 };
 
 /* --- life ----------------------------------------------------------------------------------- */
 
 static bool pic_realize(struct device *dev, GError **error)
 {
-    static const struct { const char *name; uint16_t base; } places[2] = {
-        { "pic-master", 0x20 }, { "pic-slave", 0xa0 },
+    static const struct {
+        const char *name;
+        uint16_t base;
+    } places[2] = {
+        { "pic-master", 0x20 },
+        { "pic-slave", 0xa0 },
     };
     struct pic *pic = container_of(dev, struct pic, dev);
     for (unsigned i = 0; i < 2; i++) {
         pic->ports[i] = (struct region){
-            .name = places[i].name, .base = places[i].base, .size = 2, .ops = &pic_ops[i],
+            .name = places[i].name,
+            .base = places[i].base,
+            .size = 2,
+            .ops = &pic_ops[i],
             .dev = dev,
         };
         address_space_add(dev->vm->io, &pic->ports[i]);
     }
     pic->elcr_ports = (struct region){
-        .name = "pic-elcr", .base = 0x4d0, .size = 2, .ops = &pic_elcr_ops, .dev = dev,
+        .name = "pic-elcr",
+        .base = 0x4d0,
+        .size = 2,
+        .ops = &pic_elcr_ops,
+        .dev = dev,
     };
     address_space_add(dev->vm->io, &pic->elcr_ports);
     dev->vm->pic = pic;
@@ -361,11 +381,16 @@ static void pic_unrealize(struct device *dev)
 
 static const struct state_field pic_state[] = {
     STATE(BYTES, struct pic, chips, .since = 1),
-    {}
+    {},
 };
 
 DEVICE_TYPE(pic) = {
-    .name = "isa-pic", .description = "pair of 8259A interrupt controllers",
-    .bus = BUS_SYSTEM, .size = sizeof(struct pic), .state = pic_state,
-    .realize = pic_realize, .reset = pic_reset, .unrealize = pic_unrealize,
+    .name = "isa-pic",
+    .description = "pair of 8259A interrupt controllers",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct pic),
+    .state = pic_state,
+    .realize = pic_realize,
+    .reset = pic_reset,
+    .unrealize = pic_unrealize,
 };

@@ -21,7 +21,9 @@ static void debug_exit_write(struct device *dev, uint64_t offset, uint64_t value
 }
 
 static const struct region_ops debug_exit_ops = {
-    .read = debug_exit_read, .write = debug_exit_write, .max_size = 4,
+    .read = debug_exit_read,
+    .write = debug_exit_write,
+    .max_size = 4,
 };
 
 static bool debug_exit_realize(struct device *dev, GError **error)
@@ -33,8 +35,11 @@ static bool debug_exit_realize(struct device *dev, GError **error)
         return fail(error, "isa-debug-exit: %u ports from iobase 0x%x on end past port 0xffff",
                     de->iosize, de->iobase);
     de->region = (struct region){
-        .name = "isa-debug-exit", .base = de->iobase, .size = de->iosize,
-        .ops = &debug_exit_ops, .dev = dev,
+        .name = "isa-debug-exit",
+        .base = de->iobase,
+        .size = de->iosize,
+        .ops = &debug_exit_ops,
+        .dev = dev,
     };
     address_space_add(dev->vm->io, &de->region);
     return true;
@@ -48,11 +53,15 @@ static void debug_exit_unrealize(struct device *dev)
 static const struct property debug_exit_properties[] = {
     PROPERTY_U32("iobase", struct debug_exit, iobase, 0x501, .help = "first I/O port"),
     PROPERTY_U32("iosize", struct debug_exit, iosize, 2, .help = "number of ports, 1 to 4"),
-    {}
+    {},
 };
 
 DEVICE_TYPE(debug_exit) = {
-    .name = "isa-debug-exit", .description = "ends the program with a status the guest chooses",
-    .bus = BUS_ISA, .size = sizeof(struct debug_exit), .properties = debug_exit_properties,
-    .realize = debug_exit_realize, .unrealize = debug_exit_unrealize,
+    .name = "isa-debug-exit",
+    .description = "ends the program with a status the guest chooses",
+    .bus = BUS_ISA,
+    .size = sizeof(struct debug_exit),
+    .properties = debug_exit_properties,
+    .realize = debug_exit_realize,
+    .unrealize = debug_exit_unrealize,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* i8042: the keyboard controller of a PC (IBM PS/2 Hardware Interface Technical Reference,
- * "Keyboard and Auxiliary Device Controller"), with a keyboard that answers commands but has no keys,
- * and an auxiliary port with nothing plugged in.
+ * "Keyboard and Auxiliary Device Controller"), with a keyboard that answers commands but has no
+ * keys, and an auxiliary port with nothing plugged in.
  *
  * That is what systems need to probe it without waiting: the controller passes its tests, the
  * keyboard identifies itself, and the mouse's absence is answered at once with the time-out byte
@@ -21,7 +21,7 @@
 #define STATUS_SYSTEM 0x04  /* the self test has passed */
 #define STATUS_COMMAND 0x08 /* the last byte written was a command */
 #define STATUS_UNLOCKED 0x10
-#define STATUS_AUX 0x20     /* the byte in the buffer is the auxiliary port's */
+#define STATUS_AUX 0x20 /* the byte in the buffer is the auxiliary port's */
 #define STATUS_TIMEOUT 0x40
 
 #define MODE_KEYBOARD_INTERRUPT 0x01 /* the controller's "command byte" */
@@ -50,13 +50,13 @@ struct i8042 {
     struct irq_line keyboard_irq, aux_irq;
     /* [dev.lock] */
     uint8_t mode, output_port;
-    uint8_t pending_command;   /* controller command that waits for its data byte, or 0 */
-    uint8_t keyboard_command;  /* keyboard command that waits for its parameter, or 0 */
+    uint8_t pending_command;  /* controller command that waits for its data byte, or 0 */
+    uint8_t keyboard_command; /* keyboard command that waits for its parameter, or 0 */
     uint8_t scan_code_set;
     bool last_was_command;
     uint8_t queue[QUEUE_SIZE], queue_flags[QUEUE_SIZE]; /* byte and its status bits */
     uint8_t queue_head, queue_count;
-    uint8_t last_data;         /* an empty buffer shows what was read last */
+    uint8_t last_data; /* an empty buffer shows what was read last */
 };
 
 /* --- output queue ---------------------------------------------------------------------------- */
@@ -167,8 +167,8 @@ static uint8_t i8042_read_output_port(const struct i8042 *kbc)
     if (!atomic_load(&kbc->dev.vm->a20_off)) /* port 0x92 has a say, too */
         value |= OUTPUT_A20;
     if (kbc->queue_count)
-        value |= kbc->queue_flags[kbc->queue_head] & STATUS_AUX ? OUTPUT_AUX_FULL
-                                                                : OUTPUT_KEYBOARD_FULL;
+        value |=
+            kbc->queue_flags[kbc->queue_head] & STATUS_AUX ? OUTPUT_AUX_FULL : OUTPUT_KEYBOARD_FULL;
     return value;
 }
 
@@ -176,20 +176,38 @@ static void i8042_write_command(struct i8042 *kbc, uint8_t command)
 {
     kbc->pending_command = 0;
     switch (command) {
-    case 0x20: i8042_push(kbc, kbc->mode, 0); break;
-    case 0xa7: kbc->mode |= MODE_AUX_DISABLED; break;
-    case 0xa8: kbc->mode &= ~MODE_AUX_DISABLED; break;
-    case 0xa9: i8042_push(kbc, 0x00, 0); break; /* auxiliary port's wires: good */
-    case 0xaa:                                  /* self test */
+    case 0x20:
+        i8042_push(kbc, kbc->mode, 0);
+        break;
+    case 0xa7:
+        kbc->mode |= MODE_AUX_DISABLED;
+        break;
+    case 0xa8:
+        kbc->mode &= ~MODE_AUX_DISABLED;
+        break;
+    case 0xa9:
+        i8042_push(kbc, 0x00, 0);
+        break; /* auxiliary port's wires: good */
+    case 0xaa: /* self test */
         kbc->queue_count = 0;
         kbc->mode |= MODE_SYSTEM;
         i8042_push(kbc, 0x55, 0);
         break;
-    case 0xab: i8042_push(kbc, 0x00, 0); break; /* keyboard port's wires: good */
-    case 0xad: kbc->mode |= MODE_KEYBOARD_DISABLED; break;
-    case 0xae: kbc->mode &= ~MODE_KEYBOARD_DISABLED; break;
-    case 0xc0: i8042_push(kbc, 0x80, 0); break; /* input port: keyboard not locked */
-    case 0xd0: i8042_push(kbc, i8042_read_output_port(kbc), 0); break;
+    case 0xab:
+        i8042_push(kbc, 0x00, 0);
+        break; /* keyboard port's wires: good */
+    case 0xad:
+        kbc->mode |= MODE_KEYBOARD_DISABLED;
+        break;
+    case 0xae:
+        kbc->mode &= ~MODE_KEYBOARD_DISABLED;
+        break;
+    case 0xc0:
+        i8042_push(kbc, 0x80, 0);
+        break; /* input port: keyboard not locked */
+    case 0xd0:
+        i8042_push(kbc, i8042_read_output_port(kbc), 0);
+        break;
     case 0x60: /* write command byte */
     case 0xd1: /* write output port */
     case 0xd2: /* byte as if from the keyboard */
@@ -197,8 +215,12 @@ static void i8042_write_command(struct i8042 *kbc, uint8_t command)
     case 0xd4: /* byte to the auxiliary device */
         kbc->pending_command = command;
         break;
-    case 0xdd: board_set_a20(kbc->dev.vm, false); break;
-    case 0xdf: board_set_a20(kbc->dev.vm, true); break;
+    case 0xdd:
+        board_set_a20(kbc->dev.vm, false);
+        break;
+    case 0xdf:
+        board_set_a20(kbc->dev.vm, true);
+        break;
     case 0xf0 ... 0xff: /* pulse the output port's lines whose bit is clear */
         if (!(command & OUTPUT_NO_RESET))
             vm_request_reset(kbc->dev.vm);
@@ -215,11 +237,21 @@ static void i8042_write_data(struct i8042 *kbc, uint8_t value)
     uint8_t command = kbc->pending_command;
     kbc->pending_command = 0;
     switch (command) {
-    case 0x60: kbc->mode = value; break;
-    case 0xd1: i8042_write_output_port(kbc, value); break;
-    case 0xd2: i8042_push(kbc, value, 0); break;
-    case 0xd3: i8042_push(kbc, value, STATUS_AUX); break;
-    case 0xd4: i8042_push(kbc, REPLY_RESEND, STATUS_AUX | STATUS_TIMEOUT); break;
+    case 0x60:
+        kbc->mode = value;
+        break;
+    case 0xd1:
+        i8042_write_output_port(kbc, value);
+        break;
+    case 0xd2:
+        i8042_push(kbc, value, 0);
+        break;
+    case 0xd3:
+        i8042_push(kbc, value, STATUS_AUX);
+        break;
+    case 0xd4:
+        i8042_push(kbc, REPLY_RESEND, STATUS_AUX | STATUS_TIMEOUT);
+        break;
     default:
         kbc->mode &= ~MODE_KEYBOARD_DISABLED; /* sending to the keyboard enables it */
         keyboard_write(kbc, value);
@@ -266,10 +298,14 @@ static void i8042_write_command_port(struct device *dev, uint64_t offset, uint64
 /* --- life ------------------------------------------------------------------------------------ */
 
 static const struct region_ops data_ops = {
-    .read = i8042_read_data_port, .write = i8042_write_data_port, .max_size = 1,
+    .read = i8042_read_data_port,
+    .write = i8042_write_data_port,
+    .max_size = 1,
 };
 static const struct region_ops command_ops = {
-    .read = i8042_read_command_port, .write = i8042_write_command_port, .max_size = 1,
+    .read = i8042_read_command_port,
+    .write = i8042_write_command_port,
+    .max_size = 1,
 };
 
 static bool i8042_realize(struct device *dev, GError **error)
@@ -280,10 +316,17 @@ static bool i8042_realize(struct device *dev, GError **error)
         kbc->aux_irq = dev->vm->gsi[BOARD_IRQ_MOUSE];
     }
     kbc->data = (struct region){
-        .name = "i8042-data", .base = 0x60 + PORT_DATA, .size = 1, .ops = &data_ops, .dev = dev,
+        .name = "i8042-data",
+        .base = 0x60 + PORT_DATA,
+        .size = 1,
+        .ops = &data_ops,
+        .dev = dev,
     };
     kbc->command = (struct region){
-        .name = "i8042-command", .base = 0x60 + PORT_COMMAND, .size = 1, .ops = &command_ops,
+        .name = "i8042-command",
+        .base = 0x60 + PORT_COMMAND,
+        .size = 1,
+        .ops = &command_ops,
         .dev = dev,
     };
     address_space_add(dev->vm->io, &kbc->data);
@@ -324,11 +367,16 @@ static const struct state_field i8042_state[] = {
     STATE(U8, struct i8042, queue_head, .since = 1),
     STATE(U8, struct i8042, queue_count, .since = 1),
     STATE(U8, struct i8042, last_data, .since = 1),
-    {}
+    {},
 };
 
 DEVICE_TYPE(i8042) = {
-    .name = "i8042", .description = "PS/2 keyboard controller",
-    .bus = BUS_SYSTEM, .size = sizeof(struct i8042), .state = i8042_state,
-    .realize = i8042_realize, .reset = i8042_reset, .unrealize = i8042_unrealize,
+    .name = "i8042",
+    .description = "PS/2 keyboard controller",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct i8042),
+    .state = i8042_state,
+    .realize = i8042_realize,
+    .reset = i8042_reset,
+    .unrealize = i8042_unrealize,
 };

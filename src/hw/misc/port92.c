@@ -33,14 +33,20 @@ static void port92_write(struct device *dev, uint64_t offset, uint64_t value, un
 }
 
 static const struct region_ops port92_ops = {
-    .read = port92_read, .write = port92_write, .max_size = 1,
+    .read = port92_read,
+    .write = port92_write,
+    .max_size = 1,
 };
 
 static bool port92_realize(struct device *dev, GError **error)
 {
     struct port92 *port = container_of(dev, struct port92, dev);
     port->region = (struct region){
-        .name = "port92", .base = 0x92, .size = 1, .ops = &port92_ops, .dev = dev,
+        .name = "port92",
+        .base = 0x92,
+        .size = 1,
+        .ops = &port92_ops,
+        .dev = dev,
     };
     address_space_add(dev->vm->io, &port->region);
     return true;
@@ -59,11 +65,16 @@ static void port92_unrealize(struct device *dev)
 
 static const struct state_field port92_state[] = {
     STATE(U8, struct port92, value, .since = 1),
-    {}
+    {},
 };
 
 DEVICE_TYPE(port92) = {
-    .name = "port92", .description = "system control port A: fast reset and A20",
-    .bus = BUS_SYSTEM, .size = sizeof(struct port92), .state = port92_state,
-    .realize = port92_realize, .reset = port92_reset, .unrealize = port92_unrealize,
+    .name = "port92",
+    .description = "system control port A: fast reset and A20",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct port92),
+    .state = port92_state,
+    .realize = port92_realize,
+    .reset = port92_reset,
+    .unrealize = port92_unrealize,
 };

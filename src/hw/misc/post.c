@@ -26,7 +26,11 @@ static bool post_realize(struct device *dev, GError **error)
 {
     struct post *post = container_of(dev, struct post, dev);
     post->region = (struct region){
-        .name = "post", .base = 0x80, .size = 1, .ops = &post_ops, .dev = dev,
+        .name = "post",
+        .base = 0x80,
+        .size = 1,
+        .ops = &post_ops,
+        .dev = dev,
     };
     address_space_add(dev->vm->io, &post->region);
     return true;
@@ -39,11 +43,15 @@ static void post_unrealize(struct device *dev)
 
 static const struct state_field post_state[] = {
     STATE(U8, struct post, code, .since = 1),
-    {}
+    {},
 };
 
 DEVICE_TYPE(post) = {
-    .name = "post", .description = "progress code port 0x80",
-    .bus = BUS_SYSTEM, .size = sizeof(struct post), .state = post_state,
-    .realize = post_realize, .unrealize = post_unrealize,
+    .name = "post",
+    .description = "progress code port 0x80",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct post),
+    .state = post_state,
+    .realize = post_realize,
+    .unrealize = post_unrealize,
 };

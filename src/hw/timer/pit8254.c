@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pit: the 8254 timer of a PC (Intel 8254 data sheet, order 231164) and the port 0x61 bits that
- * belong to it. Channel 0 is interrupt 0, channel 1 once refreshed memory, channel 2 is the speaker,
- * which systems use to measure other clocks.
+ * belong to it. Channel 0 is interrupt 0, channel 1 once refreshed memory, channel 2 is the
+ * speaker, which systems use to measure other clocks.
  *
  * Nothing counts: the counting element and the output are computed from the time since a channel
  * was loaded or triggered. Only channel 0 needs a timer, for the rising edges of its output; since
@@ -25,19 +25,19 @@
 enum pit_access { ACCESS_LATCH, ACCESS_LOW, ACCESS_HIGH, ACCESS_BOTH };
 
 struct pit_channel {
-    uint64_t start_ns;      /* when counting began; meaningful while counting */
-    uint64_t paused_ticks;  /* how far it had come when the gate fell */
-    uint32_t count;         /* 1 to 65536 (10000 in BCD) */
+    uint64_t start_ns;     /* when counting began; meaningful while counting */
+    uint64_t paused_ticks; /* how far it had come when the gate fell */
+    uint32_t count;        /* 1 to 65536 (10000 in BCD) */
     uint16_t latched_count;
-    uint8_t mode;           /* 0 to 5 */
-    uint8_t access;         /* enum pit_access */
+    uint8_t mode;   /* 0 to 5 */
+    uint8_t access; /* enum pit_access */
     uint8_t bcd;
-    uint8_t write_low;      /* first byte of two */
+    uint8_t write_low; /* first byte of two */
     uint8_t latched_status;
     bool write_second, read_second; /* the next byte is the second of two */
     bool count_latched, status_latched;
-    bool loaded;            /* a count was written since the control word ("null count" clear) */
-    bool counting;          /* loaded, and triggered if the mode wants that */
+    bool loaded;   /* a count was written since the control word ("null count" clear) */
+    bool counting; /* loaded, and triggered if the mode wants that */
     bool gate;
 };
 
@@ -47,8 +47,8 @@ struct pit {
     struct irq_line line;
     struct timer timer;
     struct pit_channel channels[3]; /* [dev.lock] */
-    uint64_t edge_ticks;  /* [dev.lock] when channel 0's output rises next; UINT64_MAX: never */
-    bool speaker;         /* [dev.lock] port 0x61 bit 1 */
+    uint64_t edge_ticks; /* [dev.lock] when channel 0's output rises next; UINT64_MAX: never */
+    bool speaker;        /* [dev.lock] port 0x61 bit 1 */
 };
 
 /* --- the counting element -------------------------------------------------------------------- */
@@ -93,10 +93,14 @@ static bool channel_output(const struct pit_channel *ch, uint64_t now_ns)
     uint64_t ticks = channel_ticks(ch, now_ns);
     switch (ch->mode) {
     case 0:
-    case 1: return ticks >= ch->count;
-    case 2: return !ch->gate || ticks % ch->count != ch->count - 1;
-    case 3: return !ch->gate || ticks % ch->count < (ch->count + 1) / 2;
-    default: return ticks != ch->count;
+    case 1:
+        return ticks >= ch->count;
+    case 2:
+        return !ch->gate || ticks % ch->count != ch->count - 1;
+    case 3:
+        return !ch->gate || ticks % ch->count < (ch->count + 1) / 2;
+    default:
+        return ticks != ch->count;
     }
 }
 
@@ -174,7 +178,8 @@ static void pit_fired(void *opaque)
         } else {
             irq_set(&pit->line, false);
             irq_set(&pit->line, true);
-            pit_schedule(pit, now - due_ns > CATCH_UP_NS ? channel_ticks(ch, now) : pit->edge_ticks);
+            pit_schedule(pit,
+                         now - due_ns > CATCH_UP_NS ? channel_ticks(ch, now) : pit->edge_ticks);
         }
     }
     pthread_mutex_unlock(&pit->dev.lock);
@@ -207,8 +212,8 @@ static void channel_latch_status(struct pit_channel *ch)
 {
     if (ch->status_latched)
         return;
-    ch->latched_status = channel_output(ch, clock_now_ns()) << 7 | !ch->loaded << 6 |
-                         ch->access << 4 | ch->mode << 1 | ch->bcd;
+    ch->latched_status = channel_output(ch, clock_now_ns()) << 7 | !ch->loaded << 6
+                         | ch->access << 4 | ch->mode << 1 | ch->bcd;
     ch->status_latched = true;
 }
 
@@ -322,7 +327,8 @@ static uint64_t port61_read(struct device *dev, uint64_t offset, unsigned size)
     struct pit *pit = container_of(dev, struct pit, dev);
     const struct pit_channel *ch = &pit->channels[2];
     uint64_t now = clock_now_ns();
-    return ch->gate | pit->speaker << 1 | (now / REFRESH_NS & 1) << 4 | channel_output(ch, now) << 5;
+    return ch->gate | pit->speaker << 1 | (now / REFRESH_NS & 1) << 4
+           | channel_output(ch, now) << 5;
 }
 
 static void port61_write(struct device *dev, uint64_t offset, uint64_t value, unsigned size)
@@ -336,7 +342,9 @@ static void port61_write(struct device *dev, uint64_t offset, uint64_t value, un
 
 static const struct region_ops pit_ops = { .read = pit_read, .write = pit_write, .max_size = 1 };
 static const struct region_ops port61_ops = {
-    .read = port61_read, .write = port61_write, .max_size = 1,
+    .read = port61_read,
+    .write = port61_write,
+    .max_size = 1,
 };
 
 static bool pit_realize(struct device *dev, GError **error)
@@ -346,10 +354,18 @@ static bool pit_realize(struct device *dev, GError **error)
     if (dev->vm->gsi)
         pit->line = dev->vm->gsi[BOARD_IRQ_TIMER];
     pit->ports = (struct region){
-        .name = "pit", .base = 0x40, .size = 4, .ops = &pit_ops, .dev = dev,
+        .name = "pit",
+        .base = 0x40,
+        .size = 4,
+        .ops = &pit_ops,
+        .dev = dev,
     };
     pit->port61 = (struct region){
-        .name = "port61", .base = 0x61, .size = 1, .ops = &port61_ops, .dev = dev,
+        .name = "port61",
+        .base = 0x61,
+        .size = 1,
+        .ops = &port61_ops,
+        .dev = dev,
     };
     address_space_add(dev->vm->io, &pit->ports);
     address_space_add(dev->vm->io, &pit->port61);
@@ -361,7 +377,10 @@ static void pit_reset(struct device *dev)
     struct pit *pit = container_of(dev, struct pit, dev);
     for (unsigned i = 0; i < 3; i++) /* undefined by the data sheet: idle, output high */
         pit->channels[i] = (struct pit_channel){
-            .mode = 3, .access = ACCESS_BOTH, .count = 65536, .gate = i != 2,
+            .mode = 3,
+            .access = ACCESS_BOTH,
+            .count = 65536,
+            .gate = i != 2,
         };
     pit->speaker = false;
     pit_schedule(pit, 0);
@@ -380,11 +399,16 @@ static const struct state_field pit_state[] = {
     STATE(BYTES, struct pit, channels, .since = 1),
     STATE(U64, struct pit, edge_ticks, .since = 1),
     STATE(BOOL, struct pit, speaker, .since = 1),
-    {}
+    {},
 };
 
 DEVICE_TYPE(pit) = {
-    .name = "pit", .description = "8254 interval timer and port 0x61",
-    .bus = BUS_SYSTEM, .size = sizeof(struct pit), .state = pit_state,
-    .realize = pit_realize, .reset = pit_reset, .unrealize = pit_unrealize,
+    .name = "pit",
+    .description = "8254 interval timer and port 0x61",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct pit),
+    .state = pit_state,
+    .realize = pit_realize,
+    .reset = pit_reset,
+    .unrealize = pit_unrealize,
 };

@@ -18,8 +18,23 @@
 #include "util/timer.h"
 #include "vm/vm.h"
 
-enum { RTC_SECONDS, RTC_SECONDS_ALARM, RTC_MINUTES, RTC_MINUTES_ALARM, RTC_HOURS, RTC_HOURS_ALARM,
-       RTC_WEEKDAY, RTC_DAY, RTC_MONTH, RTC_YEAR, RTC_A, RTC_B, RTC_C, RTC_D, RTC_CENTURY = 0x32 };
+enum {
+    RTC_SECONDS,
+    RTC_SECONDS_ALARM,
+    RTC_MINUTES,
+    RTC_MINUTES_ALARM,
+    RTC_HOURS,
+    RTC_HOURS_ALARM,
+    RTC_WEEKDAY,
+    RTC_DAY,
+    RTC_MONTH,
+    RTC_YEAR,
+    RTC_A,
+    RTC_B,
+    RTC_C,
+    RTC_D,
+    RTC_CENTURY = 0x32
+};
 
 #define A_UPDATING 0x80 /* an update is due within 244 us */
 #define A_DIVIDER 0x70
@@ -48,9 +63,9 @@ struct rtc {
     /* [dev.lock] */
     uint8_t cmos[128];
     uint8_t index;
-    int64_t offset_ns;    /* guest clock - host clock */
-    int64_t seen_second;  /* flags are up to date with this second … */
-    int64_t seen_period;  /* … and this period of the periodic interrupt */
+    int64_t offset_ns;   /* guest clock - host clock */
+    int64_t seen_second; /* flags are up to date with this second … */
+    int64_t seen_period; /* … and this period of the periodic interrupt */
 };
 
 /* --- time ------------------------------------------------------------------------------------ */
@@ -64,8 +79,7 @@ static int64_t rtc_now_ns(const struct rtc *rtc)
 
 static bool rtc_stands(const struct rtc *rtc)
 {
-    return (rtc->cmos[RTC_B] & B_SET)
-           || (rtc->cmos[RTC_A] & A_DIVIDER_RESET) == A_DIVIDER_RESET;
+    return (rtc->cmos[RTC_B] & B_SET) || (rtc->cmos[RTC_A] & A_DIVIDER_RESET) == A_DIVIDER_RESET;
 }
 
 static uint8_t rtc_encode(const struct rtc *rtc, unsigned value)
@@ -121,7 +135,8 @@ static void rtc_take_time(struct rtc *rtc)
         .tm_mday = rtc_decode(rtc, rtc->cmos[RTC_DAY]),
         .tm_mon = (int)rtc_decode(rtc, rtc->cmos[RTC_MONTH]) - 1,
         .tm_year = (int)(rtc_decode(rtc, rtc->cmos[RTC_CENTURY]) * 100
-                         + rtc_decode(rtc, rtc->cmos[RTC_YEAR])) - 1900,
+                         + rtc_decode(rtc, rtc->cmos[RTC_YEAR]))
+                   - 1900,
     };
     int64_t seconds = CLAMP(timegm(&tm), 0, LATEST_SECOND);
     rtc->offset_ns += seconds * SECOND_NS - rtc_now_ns(rtc);
@@ -210,15 +225,17 @@ static bool is_time_register(uint8_t index)
     case RTC_MINUTES:
     case RTC_HOURS:
     case RTC_WEEKDAY ... RTC_YEAR:
-    case RTC_CENTURY: return true;
-    default: return false;
+    case RTC_CENTURY:
+        return true;
+    default:
+        return false;
     }
 }
 
 static uint8_t rtc_read_a(const struct rtc *rtc)
 {
-    bool updating = !rtc_stands(rtc)
-                    && rtc_now_ns(rtc) % SECOND_NS >= SECOND_NS - UPDATE_WARNING_NS;
+    bool updating =
+        !rtc_stands(rtc) && rtc_now_ns(rtc) % SECOND_NS >= SECOND_NS - UPDATE_WARNING_NS;
     return rtc->cmos[RTC_A] | (updating ? A_UPDATING : 0);
 }
 
@@ -258,10 +275,15 @@ static void rtc_write_register(struct rtc *rtc, uint8_t index, uint8_t value)
 {
     rtc_catch_up(rtc); /* with the old alarm and mode */
     switch (index) {
-    case RTC_A: rtc_write_a(rtc, value); break;
-    case RTC_B: rtc_write_b(rtc, value); break;
+    case RTC_A:
+        rtc_write_a(rtc, value);
+        break;
+    case RTC_B:
+        rtc_write_b(rtc, value);
+        break;
     case RTC_C:
-    case RTC_D: return; /* read-only */
+    case RTC_D:
+        return; /* read-only */
     default:
         if (!is_time_register(index)) {
             rtc->cmos[index] = value;
@@ -282,10 +304,14 @@ static uint64_t rtc_read(struct device *dev, uint64_t offset, unsigned size)
     if (offset == 0)
         return 0xff; /* the index port cannot be read */
     switch (rtc->index) {
-    case RTC_A: return rtc_read_a(rtc);
-    case RTC_C: return rtc_read_c(rtc);
-    case RTC_D: return D_VALID;
-    default: break;
+    case RTC_A:
+        return rtc_read_a(rtc);
+    case RTC_C:
+        return rtc_read_c(rtc);
+    case RTC_D:
+        return D_VALID;
+    default:
+        break;
     }
     if (is_time_register(rtc->index))
         rtc_latch(rtc);
@@ -325,7 +351,11 @@ static bool rtc_realize(struct device *dev, GError **error)
     rtc->cmos[RTC_B] = B_24_HOURS;
     rtc->seen_second = rtc_now_ns(rtc) / SECOND_NS;
     rtc->ports = (struct region){
-        .name = "rtc", .base = 0x70, .size = 2, .ops = &rtc_ops, .dev = dev,
+        .name = "rtc",
+        .base = 0x70,
+        .size = 2,
+        .ops = &rtc_ops,
+        .dev = dev,
     };
     address_space_add(dev->vm->io, &rtc->ports);
     return true;
@@ -355,11 +385,16 @@ static const struct state_field rtc_state[] = {
     STATE(U64, struct rtc, offset_ns, .since = 1),
     STATE(U64, struct rtc, seen_second, .since = 1),
     STATE(U64, struct rtc, seen_period, .since = 1),
-    {}
+    {},
 };
 
 DEVICE_TYPE(rtc) = {
-    .name = "rtc", .description = "MC146818 clock and CMOS memory",
-    .bus = BUS_SYSTEM, .size = sizeof(struct rtc), .state = rtc_state,
-    .realize = rtc_realize, .reset = rtc_reset, .unrealize = rtc_unrealize,
+    .name = "rtc",
+    .description = "MC146818 clock and CMOS memory",
+    .bus = BUS_SYSTEM,
+    .size = sizeof(struct rtc),
+    .state = rtc_state,
+    .realize = rtc_realize,
+    .reset = rtc_reset,
+    .unrealize = rtc_unrealize,
 };

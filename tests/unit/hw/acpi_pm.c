@@ -35,7 +35,8 @@ static void test_timer(struct test_board *board)
         second = now;
     }
     tap_ok(!backwards, "and never backwards");
-    tap_ok(address_space_read(board->vm.io, ACPI_PM_TIMER_PORT, 1) <= 0xff, "bytes of it can be read");
+    tap_ok(address_space_read(board->vm.io, ACPI_PM_TIMER_PORT, 1) <= 0xff,
+           "bytes of it can be read");
 }
 
 static void test_power_button(struct test_board *board)
@@ -75,13 +76,16 @@ static void test_control(struct test_board *board)
     tap_ok(atomic_load(&vm->asked), "and done");
     outb(board, ACPI_GPE0_PORT + 2, 0x81);
     outb(board, ACPI_GPE0_PORT, 0xff);
-    tap_ok(inb(board, ACPI_GPE0_PORT + 2) == 0x81 && inb(board, ACPI_GPE0_PORT) == 0, "event block");
+    tap_ok(inb(board, ACPI_GPE0_PORT + 2) == 0x81 && inb(board, ACPI_GPE0_PORT) == 0,
+           "event block");
 }
 
 int main(void)
 {
-    static void (*const tests[])(struct test_board *board) = {
-        test_timer, test_power_button, test_control,
+    static void (*const tests[])(struct test_board * board) = {
+        test_timer,
+        test_power_button,
+        test_control,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
         struct test_board board;

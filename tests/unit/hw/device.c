@@ -28,8 +28,8 @@ static void test_properties(struct test_board *board)
         g_autoptr(GError) error = NULL;
         struct device *dev = device_new(&board->vm, c->type, "x", NULL);
         bool good = device_set(dev, c->property, c->value, &error);
-        bool expected = c->message ? !good && error && strstr(error->message, c->message)
-                                   : good && !error;
+        bool expected =
+            c->message ? !good && error && strstr(error->message, c->message) : good && !error;
         if (!tap_ok(expected, "%s,%s=%s", c->type, c->property, c->value))
             tap_note("%s", error ? error->message : "no error");
         device_free(dev);
@@ -45,7 +45,8 @@ static void count_type(const struct device_type *type, void *opaque)
     for (const struct property *p = type->properties; p && p->name; p++)
         bad[1] += p->offset < sizeof(struct device) || p->offset >= type->size;
     for (const struct state_field *f = type->state; f && f->name; f++)
-        bad[1] += f->offset < sizeof(struct device) || f->offset + f->size > type->size || !f->since;
+        bad[1] +=
+            f->offset < sizeof(struct device) || f->offset + f->size > type->size || !f->since;
 }
 
 static void test_types(struct test_board *board)
@@ -55,14 +56,18 @@ static void test_types(struct test_board *board)
     device_type_visit(count_type, counts);
     tap_ok(counts[0] >= 12 && counts[1] == 0, "%u types, each in order", counts[0]);
     tap_ok(!device_new(&board->vm, "isa-debugcom", NULL, &error)
-           && strstr(error->message, "did you mean 'isa-debugcon'"), "an unknown type is named");
+               && strstr(error->message, "did you mean 'isa-debugcon'"),
+           "an unknown type is named");
 }
 
 /* realize() fails, the device is freed: nothing of it may stay. */
 static void test_failed_realize(struct test_board *board)
 {
-    static const struct { const char *iobase, *iosize; bool good; } ports[] = {
-        { "0x501", "0", false }, { "0x501", "5", false }, { "0xffff", "2", false },
+    static const struct {
+        const char *iobase, *iosize;
+        bool good;
+    } ports[] = {
+        { "0x501", "0", false }, { "0x501", "5", false },      { "0xffff", "2", false },
         { "0xfffe", "2", true }, { "0xffffffff", "1", false },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(ports); i++) {

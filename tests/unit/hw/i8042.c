@@ -66,7 +66,8 @@ static void test_devices(struct test_board *board)
     tap_ok(answer(board) == 0xfe, "an unknown command");
     command(board, 0xd4);
     outb(board, 0x60, 0xf2);
-    tap_ok((inb(board, 0x64) & 0x61) == 0x61 && answer(board) == 0xfe, "no mouse: time-out at once");
+    tap_ok((inb(board, 0x64) & 0x61) == 0x61 && answer(board) == 0xfe,
+           "no mouse: time-out at once");
 }
 
 static void test_interrupts(struct test_board *board)
@@ -112,8 +113,11 @@ static void test_a20_and_reset(struct test_board *board)
 
 int main(void)
 {
-    static void (*const tests[])(struct test_board *board) = {
-        test_controller, test_devices, test_interrupts, test_a20_and_reset,
+    static void (*const tests[])(struct test_board * board) = {
+        test_controller,
+        test_devices,
+        test_interrupts,
+        test_a20_and_reset,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
         struct test_board board;

@@ -125,8 +125,11 @@ static void test_nobody(struct test_board *board)
 
 int main(void)
 {
-    static void (*const tests[])(struct test_board *board) = {
-        test_registers, test_edge, test_level, test_nobody,
+    static void (*const tests[])(struct test_board * board) = {
+        test_registers,
+        test_edge,
+        test_level,
+        test_nobody,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
         struct test_board board;

@@ -195,7 +195,8 @@ static void test_events(struct test_board *board)
     tap_ok(atomic_load(&board->cpus[1].requests) == 0, "INIT de-assert does nothing");
     send_ipi(board, 1, 0x69a);
     tap_ok(atomic_load(&board->cpus[1].requests) == VCPU_SIPI
-           && atomic_load(&board->cpus[1].sipi_vector) == 0x9a, "SIPI");
+               && atomic_load(&board->cpus[1].sipi_vector) == 0x9a,
+           "SIPI");
     set_reg(board, 0x370, 0xfe); /* error interrupt */
     send_ipi(board, 1, 0x05);
     set_reg(board, 0x280, 0);
@@ -232,10 +233,11 @@ static void test_x2apic(struct test_board *board)
     tap_ok(!lapic_msr_read(apic, 0x80b, &value) && !lapic_msr_read(apic, 0x83f, &value),
            "EOI and self IPI are write-only");
     tap_ok(!lapic_msr_write(apic, 0x80b, 1) && !lapic_msr_write(apic, 0x828, 1)
-           && !lapic_msr_write(apic, 0x808, 0x100) && !lapic_msr_write(apic, 0x80f, 1ull << 32),
+               && !lapic_msr_write(apic, 0x808, 0x100) && !lapic_msr_write(apic, 0x80f, 1ull << 32),
            "bits that must be zero");
     tap_ok(!lapic_msr_read(apic, 0x80e, &value) && !lapic_msr_read(apic, 0x831, &value)
-           && !lapic_msr_write(apic, 0x8ff, 0), "registers that do not exist");
+               && !lapic_msr_write(apic, 0x8ff, 0),
+           "registers that do not exist");
     tap_ok(lapic_msr_write(apic, 0x83f, 0x88) && who_got(board, 0x88) == 1u << 3, "self IPI");
     for (unsigned i = 0; i < 3; i++)
         lapic_msr_write(apic_of(board, i), 0x1b, i ? 0xfee00c00 : 0xfee00d00);
@@ -253,10 +255,12 @@ static void test_x2apic(struct test_board *board)
     apic_deliver_msi(&board->vm, 0xfee0600c, 0x50);
     tap_ok(who_got(board, 0x50) == 6, "messages reach logical identities of cluster 0");
     tap_ok(lapic_msr_write(apic, 0x1b, 0xfee00000) && lapic_msr_write(apic, 0x1b, 0xfee00800)
-           && lapic_msr_write(apic, 0x1b, 0xfee00c00), "off, xAPIC, x2APIC again");
+               && lapic_msr_write(apic, 0x1b, 0xfee00c00),
+           "off, xAPIC, x2APIC again");
     lapic_reset(apic, true);
     tap_ok(lapic_msr_read(apic, 0x1b, &value) && value == 0xfee00c00
-           && lapic_msr_read(apic, 0x80d, &value) && value == 8, "INIT keeps mode and identity");
+               && lapic_msr_read(apic, 0x80d, &value) && value == 8,
+           "INIT keeps mode and identity");
 }
 
 static void test_relocation(struct test_board *board)
@@ -280,7 +284,7 @@ static void test_timer(struct test_board *board)
     uint64_t deadline;
     enable_all(board);
     set_reg(board, 0x320, 0x70);
-    set_reg(board, 0x3e0, 0x0b);  /* divide by 1 */
+    set_reg(board, 0x3e0, 0x0b); /* divide by 1 */
     set_reg(board, 0x380, 5000000);
     uint32_t count = reg(board, 0x390);
     tap_ok(count > 0 && count <= 5000000, "one-shot counts down");
@@ -339,8 +343,8 @@ static void test_timer(struct test_board *board)
     tap_ok(reg(board, 0x380) == 0, "the count is ignored in this mode");
 }
 
-/* Each CPU sends its next vector to the others and counts what it takes; a vector is sent again only
- * when it was taken, so that every single one must arrive. */
+/* Each CPU sends its next vector to the others and counts what it takes; a vector is sent again
+ * only when it was taken, so that every single one must arrive. */
 #define STORM_ROUNDS 20000
 static atomic_uint taken[BOARD_MAX_CPUS];
 static atomic_bool storm_over;
@@ -392,9 +396,9 @@ static void test_storm(struct test_board *board)
 
 int main(void)
 {
-    static void (*const tests[])(struct test_board *board) = {
-        test_reset_state, test_priority, test_destinations, test_lowest_priority, test_events,
-        test_x2apic, test_relocation, test_timer, test_storm,
+    static void (*const tests[])(struct test_board * board) = {
+        test_reset_state, test_priority,   test_destinations, test_lowest_priority, test_events,
+        test_x2apic,      test_relocation, test_timer,        test_storm,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
         struct test_board board;

@@ -193,9 +193,9 @@ static void test_paths(struct test_board *board)
 
 int main(void)
 {
-    static void (*const tests[])(struct test_board *board) = {
-        test_edges, test_priorities, test_masks, test_cascade, test_levels, test_spurious,
-        test_modes, test_paths,
+    static void (*const tests[])(struct test_board * board) = {
+        test_edges,  test_priorities, test_masks, test_cascade,
+        test_levels, test_spurious,   test_modes, test_paths,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
         struct test_board board;

@@ -34,7 +34,8 @@ static void test_counting(struct test_board *board)
     uint64_t ticks = (clock_now_ns() - start) / TICK_NS;
     uint16_t counted = first - second;
     if (ticks < 60000)
-        tap_ok(counted >= 5000000 / TICK_NS - 200 && counted <= ticks + 200, "it counts at 1.19 MHz");
+        tap_ok(counted >= 5000000 / TICK_NS - 200 && counted <= ticks + 200,
+               "it counts at 1.19 MHz");
     outb(board, 0x43, 0);
     uint8_t low = inb(board, 0x40);
     g_usleep(1000);
@@ -131,8 +132,10 @@ static void test_calibration(struct test_board *board)
 
 int main(void)
 {
-    static void (*const tests[])(struct test_board *board) = {
-        test_counting, test_interrupts, test_calibration,
+    static void (*const tests[])(struct test_board * board) = {
+        test_counting,
+        test_interrupts,
+        test_calibration,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
         struct test_board board;

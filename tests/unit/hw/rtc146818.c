@@ -46,14 +46,15 @@ static void test_time(struct test_board *board)
     tap_ok(shown >= now && shown <= now + 5, "it shows the host's time");
 
     set(board, 11, 0x82); /* hold */
-    static const uint8_t values[][2] = { { 0, 0x30 }, { 2, 0x59 }, { 4, 0x23 }, { 7, 0x28 },
+    static const uint8_t values[][2] = { { 0, 0x30 }, { 2, 0x59 }, { 4, 0x23 },   { 7, 0x28 },
                                          { 8, 0x02 }, { 9, 0x24 }, { 0x32, 0x20 } };
     for (size_t i = 0; i < G_N_ELEMENTS(values); i++)
         set(board, values[i][0], values[i][1]);
     tap_ok(get(board, 0) == 0x30 && !(get(board, 10) & 0x80), "held registers stand still");
     set(board, 11, 0x02);
     tap_ok(get(board, 0) == 0x30 && get(board, 4) == 0x23 && get(board, 7) == 0x28
-           && get(board, 6) == 0x04, "29 February 2024 is near; the 28th is a Wednesday");
+               && get(board, 6) == 0x04,
+           "29 February 2024 is near; the 28th is a Wednesday");
     set(board, 0, 0x59); /* 23:59:59 */
     g_usleep(1100000);
     tap_ok(get(board, 7) == 0x29 && get(board, 8) == 0x02, "a leap day");
@@ -87,7 +88,8 @@ static void test_memory(struct test_board *board)
     rtc_set_cmos(&board->vm, 0x80, 0xee);
     rtc_set_cmos(&board->vm, 0x0b, 0xee);
     set(board, 0x7f, 0x77);
-    tap_ok(get(board, 0x15) == 0x80 && get(board, 0x7f) == 0x77 && get(board, 11) == 2, "CMOS bytes");
+    tap_ok(get(board, 0x15) == 0x80 && get(board, 0x7f) == 0x77 && get(board, 11) == 2,
+           "CMOS bytes");
     outb(board, 0x70, 0x80 | 0x15);
     tap_ok(inb(board, 0x71) == 0x80 && inb(board, 0x70) == 0xff, "the NMI bit is no index bit");
     device_reset(board_find(&board->vm, "rtc"));
@@ -128,14 +130,16 @@ static void test_interrupts(struct test_board *board)
     get(board, 12);
     set(board, 11, 0x22); /* alarm */
     run_loop_until(lapic_has_interrupt(board->cpus[0].apic));
-    tap_ok(take(board) == 0x28 && (get(board, 12) & 0xa0) == 0xa0
-           && bcd(get(board, 0)) == second, "alarm in its second");
+    tap_ok(take(board) == 0x28 && (get(board, 12) & 0xa0) == 0xa0 && bcd(get(board, 0)) == second,
+           "alarm in its second");
 }
 
 int main(void)
 {
-    static void (*const tests[])(struct test_board *board) = {
-        test_time, test_memory, test_interrupts,
+    static void (*const tests[])(struct test_board * board) = {
+        test_time,
+        test_memory,
+        test_interrupts,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
         struct test_board board;

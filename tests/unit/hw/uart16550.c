@@ -163,7 +163,8 @@ static void test_loopback(struct test_board *board)
     set(board, IIR, 0);
     set(board, DATA, 'a');
     set(board, DATA, 'b');
-    tap_ok((get(board, LSR) & 3) == 3 && get(board, DATA) == 'a', "without FIFO there is room for one");
+    tap_ok((get(board, LSR) & 3) == 3 && get(board, DATA) == 'a',
+           "without FIFO there is room for one");
     set(board, DATA, 'c');
     set(board, IIR, 1);
     tap_ok(!(get(board, LSR) & 1), "switching the FIFO on empties it");
@@ -232,8 +233,11 @@ static void test_end(struct test_board *board)
 
 static void test_places(struct test_board *board)
 {
-    static const struct { const char *property, *value; bool good; } cases[] = {
-        { "index", "1", true }, { "index", "4", false }, { "iobase", "0xfff9", false },
+    static const struct {
+        const char *property, *value;
+        bool good;
+    } cases[] = {
+        { "index", "1", true }, { "index", "4", false },     { "iobase", "0xfff9", false },
         { "irq", "16", false }, { "iobase", "0x500", true },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -248,9 +252,9 @@ static void test_places(struct test_board *board)
 
 int main(void)
 {
-    static void (*const tests[])(struct test_board *board) = {
-        test_autodetect, test_interrupts, test_loopback, test_paste, test_output, test_end,
-        test_places,
+    static void (*const tests[])(struct test_board * board) = {
+        test_autodetect, test_interrupts, test_loopback, test_paste,
+        test_output,     test_end,        test_places,
     };
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
         struct test_board board;

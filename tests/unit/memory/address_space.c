@@ -61,8 +61,9 @@ static void test_access_sizes(void)
     for (size_t i = 0; i < G_N_ELEMENTS(access_cases); i++) {
         const struct access_case *c = &access_cases[i];
         struct region_ops ops = { recorder_read, recorder_write, c->min_size, c->max_size, false };
-        struct region region = { .name = "r", .base = 0x100, .size = 32, .ops = &ops,
-                                 .dev = &recorder.dev };
+        struct region region = {
+            .name = "r", .base = 0x100, .size = 32, .ops = &ops, .dev = &recorder.dev
+        };
         address_space_add(space, &region);
         uint64_t want = 0;
         memcpy(&want, recorder.bytes + c->offset, c->size);
@@ -87,9 +88,12 @@ static void test_borders(void)
     static const struct region_ops mute = { .max_size = 8 };
     struct region ram = { .kind = REGION_RAM, .base = 0, .size = 4096, .host = memory };
     struct region rom = { .kind = REGION_ROM, .base = 4096, .size = 4096, .host = memory + 4096 };
-    struct region io = { .name = "io", .base = 8192, .size = 32, .ops = &ops, .dev = &recorder.dev };
-    struct region last = { .name = "last", .base = (1ull << 52) - 8, .size = 8, .ops = &mute,
-                           .dev = &recorder.dev };
+    struct region io = {
+        .name = "io", .base = 8192, .size = 32, .ops = &ops, .dev = &recorder.dev
+    };
+    struct region last = {
+        .name = "last", .base = (1ull << 52) - 8, .size = 8, .ops = &mute, .dev = &recorder.dev
+    };
     address_space_add(space, &ram);
     address_space_add(space, &rom);
     address_space_add(space, &io);
@@ -152,7 +156,8 @@ static void test_listeners(void)
     memset(data, 0xcc, sizeof(data));
     memory[50] = 7;
     tap_ok(dma_write(space, 50, data, 16) && written_calls == 1 && written_gpa == 50
-           && written_length == 16, "and of DMA");
+               && written_length == 16,
+           "and of DMA");
     tap_ok(seen_before_write == 7 && memory[50] == 0xcc, "before it changes anything");
     address_space_remove(space, &ram);
     tap_ok(changes == 2 && address_space_read(space, 0, 1) == 0xff, "and of a removal");
@@ -182,8 +187,9 @@ static void test_concurrent_change(void)
     memset(below, 0x11, sizeof(below));
     memset(above, 0x22, sizeof(above));
     struct region low = { .kind = REGION_RAM, .size = sizeof(below), .host = below };
-    struct region high = { .kind = REGION_RAM, .base = 4096, .size = 4096, .host = above,
-                           .priority = 1 };
+    struct region high = {
+        .kind = REGION_RAM, .base = 4096, .size = 4096, .host = above, .priority = 1
+    };
     shared_space = address_space_new("test", 1 << 20);
     address_space_add(shared_space, &low);
     pthread_t threads[2];

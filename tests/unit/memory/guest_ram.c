@@ -27,7 +27,8 @@ static void test_layout(void)
            "the low part is at zero");
     tap_ok(!address_space_host(space, limit, true, &run), "after it there is nothing");
     tap_ok(address_space_host(space, 1ull << 32, true, &run) == ram.host + limit
-           && run == size - limit, "the rest is at 4 GiB");
+               && run == size - limit,
+           "the rest is at 4 GiB");
     tap_ok(!address_space_host(space, (1ull << 32) + size - limit, false, &run),
            "and ends where RAM ends");
     struct stat st;
@@ -36,7 +37,8 @@ static void test_layout(void)
     uint32_t value = 0x12345678, back = 0;
     tap_ok(!dma_write(space, limit - 2, &value, 4), "DMA across the hole is refused");
     tap_ok(dma_write(space, (1ull << 32) + 4, &value, 4)
-           && dma_read(space, (1ull << 32) + 4, &back, 4) && back == value, "DMA above 4 GiB");
+               && dma_read(space, (1ull << 32) + 4, &back, 4) && back == value,
+           "DMA above 4 GiB");
     address_space_free(space);
     guest_ram_destroy(&ram);
 }

@@ -57,13 +57,18 @@ static struct view_case cases[] = {
     { "a region that leaves the space", { { .base = 60, .size = 100 } }, 1 },
     { "a region beyond the space", { { .base = 100, .size = 4 } }, 1 },
     { "two neighbours", { { .base = 0, .size = 4 }, { .base = 4, .size = 4 } }, 2 },
-    { "a hole in RAM for a device", { { .base = 0, .size = 64 },
-                                      { .base = 16, .size = 4, .priority = 1 } }, 2 },
+    { "a hole in RAM for a device",
+      { { .base = 0, .size = 64 }, { .base = 16, .size = 4, .priority = 1 } },
+      2 },
     { "of equals the younger", { { .base = 0, .size = 8 }, { .base = 4, .size = 8 } }, 2 },
-    { "a lower priority peeps out on both sides", { { .base = 10, .size = 4, .priority = 2 },
-                                                    { .base = 8, .size = 8, .priority = 1 } }, 2 },
-    { "three layers", { { .base = 0, .size = 32 }, { .base = 4, .size = 16, .priority = 1 },
-                        { .base = 8, .size = 4, .priority = 2 } }, 3 },
+    { "a lower priority peeps out on both sides",
+      { { .base = 10, .size = 4, .priority = 2 }, { .base = 8, .size = 8, .priority = 1 } },
+      2 },
+    { "three layers",
+      { { .base = 0, .size = 32 },
+        { .base = 4, .size = 16, .priority = 1 },
+        { .base = 8, .size = 4, .priority = 2 } },
+      3 },
 };
 
 static void test_random(void)
@@ -75,7 +80,8 @@ static void test_random(void)
         size_t count = g_rand_int_range(rand, 0, 9);
         for (size_t i = 0; i < count; i++)
             regions[i] = (struct region){
-                .base = g_rand_int_range(rand, 0, SPACE), .size = g_rand_int_range(rand, 1, 40),
+                .base = g_rand_int_range(rand, 0, SPACE),
+                .size = g_rand_int_range(rand, 1, 40),
                 .priority = g_rand_int_range(rand, -1, 2),
             };
         wrong = view_check(regions, count);
