@@ -62,6 +62,7 @@ enum lapic_timer_mode { TIMER_ONE_SHOT, TIMER_PERIODIC, TIMER_TSC_DEADLINE };
 #define APIC_BASE_BSP (1u << 8)
 #define APIC_BASE_X2APIC (1u << 10)
 #define APIC_BASE_ENABLED (1u << 11)
+#define APIC_BASE_ADDRESS 0x000ffffffffff000ull
 
 /* Error status bits (11.5.3) */
 #define ESR_SEND_ILLEGAL_VECTOR (1u << 5)
@@ -116,6 +117,14 @@ bool lapic_accept(struct lapic *apic, const struct apic_message *message);
 /* A local source (timer, error, LINT pin) fires. */
 void lapic_fire_lvt(struct lapic *apic, enum lapic_lvt which);
 void lapic_error(struct lapic *apic, uint32_t bits);
+
+/* --- the vCPU's thread --- */
+/* After the priority fell or the 8259's way in changed: announces what is deliverable now. */
+void lapic_announce(struct lapic *apic);
+/* Sends what the interrupt command register holds. */
+void lapic_send(struct lapic *apic);
+/* All registers but IA32_APIC_BASE as after power-on, in the mode that says. */
+void lapic_reset_registers(struct lapic *apic);
 
 /* --- the vCPU's thread: timer registers --- */
 void lapic_timer_init(struct lapic *apic);
