@@ -2,7 +2,8 @@
 /* What a back end implements, and the core's part of a chardev. Only src/chardev includes this.
  *
  * A back end either owns descriptors (it sets in_fd and out_fd; the core reads, writes, queues and
- * polls) or implements `write` itself. Lock order: a front end's device lock, then chardev->lock. */
+ * polls) or implements `write` itself. Lock order: a front end's device lock, then chardev->lock.
+ */
 #ifndef YADO_CHARDEV_BACKEND_H
 #define YADO_CHARDEV_BACKEND_H
 
@@ -26,11 +27,11 @@ struct chardev_driver {
     void (*activate)(struct chardev *chardev); /* may be NULL */
     /* Back ends without descriptors; called with chardev->lock held. */
     void (*write)(struct chardev *chardev, const uint8_t *data, size_t length);
-    /* Writes to out_fd without blocking, as write(2). NULL: write(2) itself, of a descriptor that is
-     * non-blocking or a regular file. Called with chardev->lock held. */
+    /* Writes to out_fd without blocking, as write(2). NULL: write(2) itself, of a descriptor that
+     * is non-blocking or a regular file. Called with chardev->lock held. */
     ssize_t (*send)(struct chardev *chardev, const uint8_t *data, size_t length);
-    /* Main loop: input has ended or output failed; the back end closes or replaces descriptors. NULL:
-     * nothing more is read, output is dropped. */
+    /* Main loop: input has ended or output failed; the back end closes or replaces descriptors.
+     * NULL: nothing more is read, output is dropped. */
     void (*lost)(struct chardev *chardev);
     bool drop_when_stalled;
 };
@@ -44,28 +45,28 @@ struct chardev_slot {
 };
 
 struct chardev {
-    char *id;                             /* [const] */
-    const struct chardev_driver *driver;  /* [const] */
-    bool is_mux;                          /* [const] after it is made */
-    bool opened;                          /* [main] somebody is at the other end */
+    char *id;                            /* [const] */
+    const struct chardev_driver *driver; /* [const] */
+    bool is_mux;                         /* [const] after it is made */
+    bool opened;                         /* [main] somebody is at the other end */
 
     struct chardev_slot slots[CHARDEV_SLOTS]; /* [main] */
     unsigned slot_count, focus;               /* [main] */
     bool escaped;                             /* [main] mux: the last byte was the escape key */
     uint64_t left_ns;                         /* [main] mux: when the leave key was pressed last */
 
-    int in_fd;                  /* [main] -1: no input */
-    GSource *source;            /* [main] */
-    gpointer in_tag, out_tag;   /* [main] the source's polls */
-    atomic_bool input_blocked;  /* accept_input must wake the main loop */
-    atomic_bool failed;         /* writing failed; the main loop calls lost() */
+    int in_fd;                 /* [main] -1: no input */
+    GSource *source;           /* [main] */
+    gpointer in_tag, out_tag;  /* [main] the source's polls */
+    atomic_bool input_blocked; /* accept_input must wake the main loop */
+    atomic_bool failed;        /* writing failed; the main loop calls lost() */
 
     pthread_mutex_t lock;
-    int out_fd;                 /* [lock] -1: output is dropped */
-    GByteArray *queue;          /* [lock] */
-    size_t queue_start;         /* [lock] bytes of `queue` already written */
-    uint64_t progress_ns;       /* [lock] when the back end last took something */
-    bool drop_reported;         /* [lock] */
+    int out_fd;           /* [lock] -1: output is dropped */
+    GByteArray *queue;    /* [lock] */
+    size_t queue_start;   /* [lock] bytes of `queue` already written */
+    uint64_t progress_ns; /* [lock] when the back end last took something */
+    bool drop_reported;   /* [lock] */
 };
 
 extern const struct chardev_driver chardev_stdio, chardev_file, chardev_pty, chardev_socket,

@@ -2,14 +2,14 @@
 /* Byte streams between a guest device (front end) and the outside (back end): stdio, file, pty,
  * sockets, null; and the mux that shares one back end between consoles.
  *
- * Threads: chardev_write() and chardev_accept_input() from any thread, everything else main loop only.
- * Front end callbacks run on the main loop with no lock held.
+ * Threads: chardev_write() and chardev_accept_input() from any thread, everything else main loop
+ * only. Front end callbacks run on the main loop with no lock held.
  *
- * Output: a write goes to the back end at once as far as it takes it; the rest is queued and written by
- * the main loop. Past CHARDEV_QUEUE_SOFT queued bytes a writer is slowed to the back end's pace, at most
- * 10 ms per call, so a reader that is merely slow loses nothing. A socket or pty whose reader has
- * taken nothing for a second loses new output until it reads again; a socket nobody is connected to
- * loses it always, as an unplugged serial cable does.
+ * Output: a write goes to the back end at once as far as it takes it; the rest is queued and
+ * written by the main loop. Past CHARDEV_QUEUE_SOFT queued bytes a writer is slowed to the back
+ * end's pace, at most 10 ms per call, so a reader that is merely slow loses nothing. A socket or
+ * pty whose reader has taken nothing for a second loses new output until it reads again; a socket
+ * nobody is connected to loses it always, as an unplugged serial cable does.
  *
  * Input: never more is read than the front end can take, so the rest waits at its source. */
 #ifndef YADO_CHARDEV_CHARDEV_H
@@ -19,8 +19,8 @@
 
 struct chardev;
 
-/* OPENED and CLOSED: somebody is at the other end, or no longer; of a mux, and this front end has the
- * input. */
+/* OPENED and CLOSED: somebody is at the other end, or no longer; of a mux, and this front end has
+ * the input. */
 enum chardev_event { CHARDEV_OPENED, CHARDEV_CLOSED, CHARDEV_BREAK };
 
 struct chardev_frontend {
@@ -59,12 +59,12 @@ struct chardev_mux_keys {
 };
 void chardevs_set_mux_keys(const struct chardev_mux_keys *keys);
 
-bool chardevs_use_stdio(void);  /* is one of them stdio? (not together with -daemonize) */
-void chardevs_activate(void);   /* the machine starts: the terminal becomes raw */
+bool chardevs_use_stdio(void); /* is one of them stdio? (not together with -daemonize) */
+void chardevs_activate(void);  /* the machine starts: the terminal becomes raw */
 
-/* Gives readers that are behind time to take what is queued: until all is taken, or one takes nothing for
- * `patience_ms`. */
+/* Gives readers that are behind time to take what is queued: until all is taken, or one takes
+ * nothing for `patience_ms`. */
 void chardevs_flush(unsigned patience_ms);
-void chardevs_close_all(void);  /* restores the terminal */
+void chardevs_close_all(void); /* restores the terminal */
 
 #endif

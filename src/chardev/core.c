@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The part all back ends share: the list of chardevs, front ends, the output queue, and one GSource per
- * chardev whose prepare function decides, before each poll, what is worth waiting for. So another
- * thread changes nothing but a flag and wakes the main loop. */
+/* The part all back ends share: the list of chardevs, front ends, the output queue, and one GSource
+ * per chardev whose prepare function decides, before each poll, what is worth waiting for. So
+ * another thread changes nothing but a flag and wakes the main loop. */
 #include "chardev/backend.h"
 
 #include <errno.h>
@@ -19,7 +19,8 @@ struct chardev_source {
     struct chardev *chardev;
 };
 
-static GPtrArray *chardevs; /* [main] the back ends of this process's -chardev and -serial options */
+/* [main] The back ends of this process's -chardev and -serial options. */
+static GPtrArray *chardevs;
 
 struct chardev *chardev_find(const char *id)
 {
@@ -54,7 +55,8 @@ static ssize_t send_now(struct chardev *chardev, const uint8_t *data, size_t len
     return sent;
 }
 
-/* Writes what the back end takes now and returns how much that was. A back end that fails takes all. */
+/* Writes what the back end takes now and returns how much that was. A back end that fails takes
+ * all. */
 static size_t write_some(struct chardev *chardev, const uint8_t *data, size_t length)
 {
     size_t done = 0;
@@ -95,7 +97,7 @@ static bool queue_throttle(struct chardev *chardev)
     if (queued(chardev) < CHARDEV_QUEUE_SOFT)
         return true;
     if (!(stalled && chardev->driver->drop_when_stalled)) {
-        struct pollfd poll_out = {.fd = chardev->out_fd, .events = POLLOUT};
+        struct pollfd poll_out = { .fd = chardev->out_fd, .events = POLLOUT };
         poll(&poll_out, 1, THROTTLE_MS);
         queue_flush(chardev);
         if (queued(chardev) < CHARDEV_QUEUE_HARD)
@@ -237,8 +239,8 @@ static gboolean source_check(GSource *source)
 {
     struct chardev *chardev = ((struct chardev_source *)source)->chardev;
 
-    return (chardev->in_tag && g_source_query_unix_fd(source, chardev->in_tag)) ||
-           (chardev->out_tag && g_source_query_unix_fd(source, chardev->out_tag));
+    return (chardev->in_tag && g_source_query_unix_fd(source, chardev->in_tag))
+           || (chardev->out_tag && g_source_query_unix_fd(source, chardev->out_tag));
 }
 
 static void output_failed(struct chardev *chardev)
@@ -318,8 +320,7 @@ struct chardev *chardev_open(const struct chardev_driver *driver, const char *id
     chardev->queue = g_byte_array_new();
     pthread_mutex_init(&chardev->lock, NULL);
     source_start(chardev);
-    if (!driver->open(chardev, options, error) ||
-        !keyval_finish(options, driver->options, error)) {
+    if (!driver->open(chardev, options, error) || !keyval_finish(options, driver->options, error)) {
         driver->close(chardev);
         chardev_free(chardev);
         return NULL;
@@ -336,8 +337,9 @@ bool chardev_attach(struct chardev *chardev, const struct chardev_frontend *fron
     unsigned max = chardev->is_mux ? CHARDEV_SLOTS : 1;
 
     if (chardev->slot_count == max)
-        return fail(error, chardev->is_mux ? "chardev '%s' is shared by four devices already"
-                                           : "chardev '%s' is in use (mux=on would share it)",
+        return fail(error,
+                    chardev->is_mux ? "chardev '%s' is shared by four devices already"
+                                    : "chardev '%s' is in use (mux=on would share it)",
                     chardev->id);
     struct chardev_slot *slot = &chardev->slots[chardev->slot_count++];
     slot->frontend = frontend;
@@ -381,9 +383,9 @@ static void flush(struct chardev *chardev, uint64_t patience_ns)
     uint64_t end_ns = clock_now_ns() + patience_ns;
 
     pthread_mutex_lock(&chardev->lock);
-    while (queued(chardev) && chardev->out_fd >= 0 && !atomic_load(&chardev->failed) &&
-           clock_now_ns() < end_ns) {
-        struct pollfd poll_out = {.fd = chardev->out_fd, .events = POLLOUT};
+    while (queued(chardev) && chardev->out_fd >= 0 && !atomic_load(&chardev->failed)
+           && clock_now_ns() < end_ns) {
+        struct pollfd poll_out = { .fd = chardev->out_fd, .events = POLLOUT };
         size_t before = queued(chardev);
         poll(&poll_out, 1, THROTTLE_MS);
         queue_flush(chardev);

@@ -22,8 +22,8 @@ static bool file_open(struct chardev *chardev, struct keyval *options, GError **
         return fail(error, "a file needs path=");
     if (!keyval_take_bool(options, "append", &append, error))
         return false;
-    file->fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (append ? O_APPEND : O_TRUNC),
-                    0666);
+    file->fd =
+        open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | (append ? O_APPEND : O_TRUNC), 0666);
     if (file->fd < 0)
         return fail_errno(error, "cannot open '%s' for writing", path);
     /* A pipe or a terminal may be slow; its description is our own. */
@@ -44,7 +44,7 @@ static void file_close(struct chardev *chardev)
     util_close_fd(&container_of(chardev, struct file, chardev)->fd);
 }
 
-static const char *const file_options[] = {"path", "append", NULL};
+static const char *const file_options[] = { "path", "append", NULL };
 
 const struct chardev_driver chardev_file = {
     .name = "file",
@@ -70,7 +70,7 @@ static void null_close(struct chardev *chardev)
 {
 }
 
-static const char *const null_options[] = {NULL};
+static const char *const null_options[] = { NULL };
 
 const struct chardev_driver chardev_null = {
     .name = "null",

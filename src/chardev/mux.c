@@ -16,7 +16,7 @@
 #define SLOT_BYTES 4096
 #define LEAVE_AGAIN_NS 500000000ull
 
-static struct chardev_mux_keys keys = {.escape = 1}; /* [main] Ctrl-A */
+static struct chardev_mux_keys keys = { .escape = 1 }; /* [main] Ctrl-A */
 
 void chardevs_set_mux_keys(const struct chardev_mux_keys *new_keys)
 {

@@ -11,7 +11,7 @@ static const struct chardev_driver *const drivers[] = {
 
 static const struct chardev_driver *driver_find(const char *name, GError **error)
 {
-    const char *names[G_N_ELEMENTS(drivers) + 1] = {0};
+    const char *names[G_N_ELEMENTS(drivers) + 1] = { 0 };
 
     for (size_t i = 0; i < G_N_ELEMENTS(drivers); i++) {
         names[i] = drivers[i]->name;
@@ -40,7 +40,8 @@ struct chardev *chardev_new(const char *definition, GError **error)
         return NULL;
     const char *name = keyval_take(options, "backend"), *id = keyval_take(options, "id");
     if (!name || !id || !*id) {
-        fail(error, name ? "a chardev needs id=" : "the kind of chardev is missing, such as 'stdio'");
+        fail(error,
+             name ? "a chardev needs id=" : "the kind of chardev is missing, such as 'stdio'");
         return NULL;
     }
     const struct chardev_driver *driver = driver_find(name, error);
@@ -93,8 +94,8 @@ static struct chardev *open_socket(const char *id, const char *kind, const char 
 
 static struct chardev *open_short(const char *id, const char *text, bool mux, GError **error)
 {
-    static const char *const forms[] = {"stdio", "mon:stdio", "null",  "none", "vc",
-                                        "pty",   "file:",     "unix:", "tcp:", "chardev:", NULL};
+    static const char *const forms[] = { "stdio", "mon:stdio", "null", "none",     "vc", "pty",
+                                         "file:", "unix:",     "tcp:", "chardev:", NULL };
 
     if (!strcmp(text, "stdio"))
         return open_text("stdio", id, mux ? "signal=off" : "", mux, error);
@@ -110,7 +111,8 @@ static struct chardev *open_short(const char *id, const char *text, bool mux, GE
         return open_socket(id, "tcp", text + strlen("tcp:"), mux, error);
     const char *hint = hint_nearest(text, forms);
     fail(error, "'%s' is no character device%s", text,
-         *hint ? hint : "; there are stdio, mon:stdio, null, none, pty, file:, unix:, tcp:, chardev:");
+         *hint ? hint
+               : "; there are stdio, mon:stdio, null, none, pty, file:, unix:, tcp:, chardev:");
     return NULL;
 }
 

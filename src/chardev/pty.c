@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pty: a pseudo terminal, to be opened with screen, minicom and the like.
  *
- * We keep the far side open ourselves. So our side never reports a hang-up between two users, and what
- * the guest printed before the first one came is there for them, as much as the queue holds. */
+ * We keep the far side open ourselves. So our side never reports a hang-up between two users, and
+ * what the guest printed before the first one came is there for them, as much as the queue holds.
+ */
 #include "chardev/backend.h"
 
 #include <fcntl.h>
@@ -23,8 +24,8 @@ static bool pty_open(struct chardev *chardev, struct keyval *options, GError **e
 
     pty->far = -1;
     pty->near = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (pty->near < 0 || grantpt(pty->near) || unlockpt(pty->near) ||
-        ptsname_r(pty->near, path, sizeof(path)))
+    if (pty->near < 0 || grantpt(pty->near) || unlockpt(pty->near)
+        || ptsname_r(pty->near, path, sizeof(path)))
         return fail_errno(error, "cannot make a pseudo terminal");
     pty->far = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (pty->far < 0 || tcgetattr(pty->far, &modes))
@@ -45,7 +46,7 @@ static void pty_close(struct chardev *chardev)
     util_close_fd(&pty->near);
 }
 
-static const char *const pty_options[] = {NULL};
+static const char *const pty_options[] = { NULL };
 
 const struct chardev_driver chardev_pty = {
     .name = "pty",

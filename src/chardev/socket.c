@@ -26,14 +26,14 @@ struct address {
 };
 
 struct socket {
-    struct chardev chardev; /* first member */
-    struct address address; /* [const] what to listen on or connect to; empty with fd= */
-    char *path;             /* [const] unix server: removed at the end */
-    char *title;            /* [const] for messages, as the user wrote it */
+    struct chardev chardev;      /* first member */
+    struct address address;      /* [const] what to listen on or connect to; empty with fd= */
+    char *path;                  /* [const] unix server: removed at the end */
+    char *title;                 /* [const] for messages, as the user wrote it */
     bool server, wait, no_delay; /* [const] */
-    unsigned reconnect_s;   /* [const] 0: never */
-    int listen_fd, fd;      /* [main] -1: none */
-    unsigned watch;         /* [main] GSource id: accept, connect, or the timer to try again */
+    unsigned reconnect_s;        /* [const] 0: never */
+    int listen_fd, fd;           /* [main] -1: none */
+    unsigned watch;              /* [main] GSource id: accept, connect, or the timer to try again */
 };
 
 static ssize_t socket_send(struct chardev *chardev, const uint8_t *data, size_t length)
@@ -90,7 +90,7 @@ static void accept_later(struct socket *sock)
 /* wait=on: the machine starts when the first peer is there. */
 static bool accept_now(struct socket *sock, GError **error)
 {
-    struct pollfd ready = {.fd = sock->listen_fd, .events = POLLIN};
+    struct pollfd ready = { .fd = sock->listen_fd, .events = POLLIN };
     int peer;
 
     report_error("info: waiting for connection on: %s", sock->title);
@@ -232,7 +232,7 @@ static bool address_unix(struct socket *sock, const char *path, GError **error)
 static bool address_tcp(struct socket *sock, const char *host, const char *port, int family,
                         GError **error)
 {
-    struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
+    struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_STREAM };
     struct addrinfo *found;
     uint64_t number;
 
@@ -285,12 +285,12 @@ static bool take_flags(struct socket *sock, struct keyval *options, GError **err
         sock->wait = false;
         has_wait = true;
     }
-    if (!keyval_take_bool(options, "server", &sock->server, error) ||
-        !keyval_take_bool(options, "wait", &sock->wait, error) ||
-        !keyval_take_bool(options, "delay", &delay, error) ||
-        !keyval_take_bool(options, "nodelay", &no_delay, error) ||
-        !keyval_take_bool(options, "telnet", &telnet, error) ||
-        !keyval_take_unsigned(options, "reconnect", 3600 * 24, &reconnect_s, error))
+    if (!keyval_take_bool(options, "server", &sock->server, error)
+        || !keyval_take_bool(options, "wait", &sock->wait, error)
+        || !keyval_take_bool(options, "delay", &delay, error)
+        || !keyval_take_bool(options, "nodelay", &no_delay, error)
+        || !keyval_take_bool(options, "telnet", &telnet, error)
+        || !keyval_take_unsigned(options, "reconnect", 3600 * 24, &reconnect_s, error))
         return false;
     if (telnet)
         return fail(error, "telnet=on is not supported; a plain connection is (telnet=off)");
@@ -309,8 +309,8 @@ static bool take_address(struct socket *sock, struct keyval *options, GError **e
     const char *host = keyval_take(options, "host"), *port = keyval_take(options, "port");
     bool ipv4 = false, ipv6 = false;
 
-    if (!keyval_take_bool(options, "ipv4", &ipv4, error) ||
-        !keyval_take_bool(options, "ipv6", &ipv6, error))
+    if (!keyval_take_bool(options, "ipv4", &ipv4, error)
+        || !keyval_take_bool(options, "ipv6", &ipv6, error))
         return false;
     if (!!path + !!fd + (host || port) != 1)
         return fail(error, "a socket needs one of path=, fd=, or host= and port=");
@@ -322,9 +322,9 @@ static bool take_address(struct socket *sock, struct keyval *options, GError **e
     return address_tcp(sock, host, port, family, error);
 }
 
-static const char *const socket_options[] = {"path", "host", "port",   "fd",      "server",
-                                             "wait", "delay", "nodelay", "telnet", "reconnect",
-                                             "ipv4", "ipv6", "nowait",  NULL};
+static const char *const socket_options[] = { "path", "host",  "port",    "fd",     "server",
+                                              "wait", "delay", "nodelay", "telnet", "reconnect",
+                                              "ipv4", "ipv6",  "nowait",  NULL };
 
 static bool socket_open(struct chardev *chardev, struct keyval *options, GError **error)
 {
@@ -332,8 +332,8 @@ static bool socket_open(struct chardev *chardev, struct keyval *options, GError 
 
     sock->listen_fd = sock->fd = -1;
     /* Unknown options first: waiting for a peer may take for ever. */
-    if (!take_flags(sock, options, error) || !take_address(sock, options, error) ||
-        !keyval_finish(options, socket_options, error))
+    if (!take_flags(sock, options, error) || !take_address(sock, options, error)
+        || !keyval_finish(options, socket_options, error))
         return false;
     return sock->server ? server_listen(sock, error) : client_connect(sock, error);
 }
@@ -353,7 +353,8 @@ static void socket_close(struct chardev *chardev)
 
 const struct chardev_driver chardev_socket = {
     .name = "socket",
-    .help = "unix (path=) or TCP (host=, port=) socket (server=on|off, wait=on|off, reconnect=SECONDS)",
+    .help =
+        "unix (path=) or TCP (host=, port=) socket (server=on|off, wait=on|off, reconnect=SECONDS)",
     .size = sizeof(struct socket),
     .options = socket_options,
     .open = socket_open,

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* stdio: standard input and output, a terminal or not.
  *
- * Their file descriptions are shared with whoever started us, so O_NONBLOCK must not be set on them:
- * it would outlive us there. Output goes through a description of its own, opened from /proc, where
- * there is one; else each piece is small enough not to block once poll() says there is room. */
+ * Their file descriptions are shared with whoever started us, so O_NONBLOCK must not be set on
+ * them: it would outlive us there. Output goes through a description of its own, opened from /proc,
+ * where there is one; else each piece is small enough not to block once poll() says there is room.
+ */
 #include "chardev/backend.h"
 
 #include <errno.h>
@@ -32,7 +33,7 @@ static bool stdio_used; /* [main] */
 static ssize_t stdio_send(struct chardev *chardev, const uint8_t *data, size_t length)
 {
     const struct stdio *stdio = container_of(chardev, struct stdio, chardev);
-    struct pollfd ready = {.fd = chardev->out_fd, .events = POLLOUT};
+    struct pollfd ready = { .fd = chardev->out_fd, .events = POLLOUT };
 
     switch (stdio->out_kind) {
     case OUT_OWN:
@@ -103,7 +104,7 @@ static void stdio_close(struct chardev *chardev)
     stdio_used = false;
 }
 
-static const char *const stdio_options[] = {"signal", NULL};
+static const char *const stdio_options[] = { "signal", NULL };
 
 const struct chardev_driver chardev_stdio = {
     .name = "stdio",

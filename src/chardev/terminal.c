@@ -16,11 +16,11 @@ void terminal_restore(void)
     tcsetattr(STDIN_FILENO, TCSANOW, &original);
 }
 
-/* Signals that would kill us; SIGTERM and its like end the main loop in good order instead. An engine
- * that uses one of these hands on what is not its own. */
+/* Signals that would kill us; SIGTERM and its like end the main loop in good order instead. An
+ * engine that uses one of these hands on what is not its own. */
 static const int fatal_signals[] = {
-    SIGABRT, SIGSEGV, SIGBUS,    SIGILL,  SIGFPE,  SIGTRAP, SIGSYS,  SIGUSR2,
-    SIGALRM, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ, SIGIO,   SIGPWR,  SIGSTKFLT,
+    SIGABRT, SIGSEGV, SIGBUS,    SIGILL,  SIGFPE,  SIGTRAP, SIGSYS, SIGUSR2,
+    SIGALRM, SIGPROF, SIGVTALRM, SIGXCPU, SIGXFSZ, SIGIO,   SIGPWR, SIGSTKFLT,
 };
 
 static void die(int number)
@@ -35,7 +35,7 @@ void terminal_guard(void)
         return;
     atexit(terminal_restore);
 
-    const struct sigaction action = {.sa_handler = die, .sa_flags = SA_RESETHAND | SA_NODEFER};
+    const struct sigaction action = { .sa_handler = die, .sa_flags = SA_RESETHAND | SA_NODEFER };
     for (size_t i = 0; i < G_N_ELEMENTS(fatal_signals); i++) {
         struct sigaction old;
         /* Who has a handler already (a sanitizer, an engine) keeps it. */

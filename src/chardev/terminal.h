@@ -7,12 +7,12 @@
 
 #include "util/util.h"
 
-/* Before any engine installs handlers of its own: has terminal_restore() called at exit() and when a
- * fatal signal kills us. */
+/* Before any engine installs handlers of its own: has terminal_restore() called at exit() and when
+ * a fatal signal kills us. */
 void terminal_guard(void);
 
-/* Makes it raw, if standard input is one: every key goes to the guest, uninterpreted. `signals`: but
- * Ctrl-C, Ctrl-\ and Ctrl-Z still act on this process. Main loop. */
+/* Makes it raw, if standard input is one: every key goes to the guest, uninterpreted. `signals`:
+ * but Ctrl-C, Ctrl-\ and Ctrl-Z still act on this process. Main loop. */
 void terminal_make_raw(bool signals);
 
 /* As it was before terminal_make_raw(). Async-signal-safe. */

@@ -19,10 +19,10 @@ static int cli_help(int argc, char **argv);
 static int cli_version(int argc, char **argv);
 
 static const struct subcommand subcommands[] = {
-    {"run", NULL, "runs Linux with its console in this terminal", cli_run},
-    {"system", "qemu-system-x86_64", "runs one virtual machine, with QEMU's options", cli_system},
-    {"help", NULL, "prints this", cli_help},
-    {"version", NULL, "prints the version", cli_version},
+    { "run", NULL, "runs Linux with its console in this terminal", cli_run },
+    { "system", "qemu-system-x86_64", "runs one virtual machine, with QEMU's options", cli_system },
+    { "help", NULL, "prints this", cli_help },
+    { "version", NULL, "prints the version", cli_version },
 };
 
 static int cli_help(int argc, char **argv)
@@ -55,7 +55,7 @@ static void open_standard_fds(void)
 
 static int run_subcommand(int argc, char **argv)
 {
-    const char *names[G_N_ELEMENTS(subcommands) + 1] = {0};
+    const char *names[G_N_ELEMENTS(subcommands) + 1] = { 0 };
     const char *word = argv[0];
 
     if (!strcmp(word, "--help") || !strcmp(word, "-h"))

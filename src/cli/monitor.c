@@ -69,7 +69,7 @@ static void command_powerdown(struct monitor *monitor, const char *arguments)
 static void command_info(struct monitor *monitor, const char *arguments)
 {
     const struct vm *vm = monitor->vm;
-    static const char *const topics[] = {"name", "status", "uuid", "version", NULL};
+    static const char *const topics[] = { "name", "status", "uuid", "version", NULL };
 
     if (!strcmp(arguments, "status"))
         print(monitor, "VM status: %s\r\n", vm_state_name(vm));
@@ -87,13 +87,13 @@ static void command_info(struct monitor *monitor, const char *arguments)
 static void command_help(struct monitor *monitor, const char *arguments);
 
 static const struct command commands[] = {
-    {"cont", "c", "", "go on with a stopped guest", command_cont},
-    {"help", "?", "", "this list", command_help},
-    {"info", NULL, " name|status|uuid|version", "about the machine", command_info},
-    {"quit", "q", "", "end the program", command_quit},
-    {"stop", "s", "", "stop the guest", command_stop},
-    {"system_powerdown", NULL, "", "press the power button", command_powerdown},
-    {"system_reset", NULL, "", "press the reset button", command_reset},
+    { "cont", "c", "", "go on with a stopped guest", command_cont },
+    { "help", "?", "", "this list", command_help },
+    { "info", NULL, " name|status|uuid|version", "about the machine", command_info },
+    { "quit", "q", "", "end the program", command_quit },
+    { "stop", "s", "", "stop the guest", command_stop },
+    { "system_powerdown", NULL, "", "press the power button", command_powerdown },
+    { "system_reset", NULL, "", "press the reset button", command_reset },
 };
 
 static void command_help(struct monitor *monitor, const char *arguments)
@@ -107,7 +107,7 @@ static void command_help(struct monitor *monitor, const char *arguments)
 
 static void run_line(struct monitor *monitor)
 {
-    const char *names[G_N_ELEMENTS(commands) + 1] = {0};
+    const char *names[G_N_ELEMENTS(commands) + 1] = { 0 };
     char *line = g_strstrip(monitor->line);
     size_t length = strcspn(line, " \t");
     const char *arguments = line + length + strspn(line + length, " \t");

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One table per subcommand lists its options; parser, help text and nearest-name hints come from it.
+/* One table per subcommand lists its options; parser, help text and nearest-name hints come from
+ * it.
  * `-name` and `--name` are the same option. */
 #ifndef YADO_CLI_OPTIONS_H
 #define YADO_CLI_OPTIONS_H

@@ -16,8 +16,7 @@
 #define LEAVE_KEY 0x1d /* Ctrl-]; shells and editors hardly use it, and never twice */
 #define MEMORY_DEFAULT "1G"
 
-#define APPLY(name) \
-    static enum option_result name(void *target, const char *value, GError **error)
+#define APPLY(name) static enum option_result name(void *target, const char *value, GError **error)
 
 static struct vm_config *config_of(void *target)
 {
@@ -120,22 +119,22 @@ APPLY(apply_timing)
 APPLY(answer_help);
 
 static const struct option run_options[] = {
-    {"kernel", "FILE", "kernel (default: the guest that make run prepares)", apply_kernel},
-    {"initrd", "FILE", "initial RAM disk", apply_initrd},
-    {"append", "TEXT", "added to the kernel's command line", apply_append},
-    {"memory", "SIZE", "guest memory (default " MEMORY_DEFAULT ")", apply_memory},
-    {"cpus", "N", "number of CPUs (default 1)", apply_cpus},
-    {"accel", "ENGINE", "kvm or bt; repeated, in order of preference (default kvm, then bt)",
-     apply_accel},
-    {"cpu", "MODEL", "CPU model (default max); --cpu help", apply_cpu},
-    {"machine", "NAME", "the board (default pc); --machine help", apply_machine},
-    {"name", "NAME", "the machine's name", apply_name},
-    {"device", "DRIVER[,…]", "adds a device; yado system -device help", apply_device},
-    {"log", "CATEGORY[,…]", "logs these; --log help", apply_log},
-    {"log-file", "FILE", "where the log goes, instead of standard error", apply_log_file},
-    {"timing", NULL, "prints when the phases of the start were reached", apply_timing},
-    {"help", NULL, "prints this", answer_help},
-    {"h", NULL, NULL, answer_help},
+    { "kernel", "FILE", "kernel (default: the guest that make run prepares)", apply_kernel },
+    { "initrd", "FILE", "initial RAM disk", apply_initrd },
+    { "append", "TEXT", "added to the kernel's command line", apply_append },
+    { "memory", "SIZE", "guest memory (default " MEMORY_DEFAULT ")", apply_memory },
+    { "cpus", "N", "number of CPUs (default 1)", apply_cpus },
+    { "accel", "ENGINE", "kvm or bt; repeated, in order of preference (default kvm, then bt)",
+      apply_accel },
+    { "cpu", "MODEL", "CPU model (default max); --cpu help", apply_cpu },
+    { "machine", "NAME", "the board (default pc); --machine help", apply_machine },
+    { "name", "NAME", "the machine's name", apply_name },
+    { "device", "DRIVER[,…]", "adds a device; yado system -device help", apply_device },
+    { "log", "CATEGORY[,…]", "logs these; --log help", apply_log },
+    { "log-file", "FILE", "where the log goes, instead of standard error", apply_log_file },
+    { "timing", NULL, "prints when the phases of the start were reached", apply_timing },
+    { "help", NULL, "prints this", answer_help },
+    { "h", NULL, NULL, answer_help },
 };
 
 static const struct option_table run_table = {
@@ -160,14 +159,13 @@ static char *guest_file(const char *file)
 {
     g_autofree char *program = g_file_read_link("/proc/self/exe", NULL);
     g_autofree char *folder = program ? g_path_get_dirname(program) : g_strdup(".");
-    const char *const parents[] = {folder, "../build", YADO_DATADIR};
+    const char *const parents[] = { folder, "../build", YADO_DATADIR };
 
     for (size_t i = 0; i < G_N_ELEMENTS(parents); i++) {
         /* build/yado has it beside itself; a relative parent counts from there. */
         bool relative = parents[i][0] == '.';
-        g_autofree char *path = relative
-                                    ? g_build_filename(folder, parents[i], "guest", file, NULL)
-                                    : g_build_filename(parents[i], "guest", file, NULL);
+        g_autofree char *path = relative ? g_build_filename(folder, parents[i], "guest", file, NULL)
+                                         : g_build_filename(parents[i], "guest", file, NULL);
         if (access(path, R_OK) == 0)
             return g_steal_pointer(&path);
     }

@@ -201,7 +201,7 @@ static gboolean signal_ready(gint fd, GIOCondition condition, gpointer opaque)
 /* Blocks what the main loop handles, in this thread and all it starts. */
 static int signals_block(GError **error)
 {
-    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT};
+    static const int handled[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT };
     sigset_t set;
 
     sigemptyset(&set);
@@ -262,7 +262,7 @@ static bool run(struct session *session, int *exit_code, GError **error)
     struct vm *vm = vm_create(g_steal_pointer(&session->config), error);
     if (!vm)
         return false;
-    struct signal_target target = {.vm = vm, .name_signals = session->name_signals};
+    struct signal_target target = { .vm = vm, .name_signals = session->name_signals };
     unsigned watch = g_unix_fd_add(signal_fd, G_IO_IN, signal_ready, &target);
 
     bool good = run_machine(session, vm, monitor_chardev, ready_fd, &monitor, error);

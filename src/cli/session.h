@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* From a complete configuration to a running machine and back to an exit code: the part `yado system`
- * and `yado run` share. Main thread only. */
+/* From a complete configuration to a running machine and back to an exit code: the part `yado
+ * system` and `yado run` share. Main thread only. */
 #ifndef YADO_CLI_SESSION_H
 #define YADO_CLI_SESSION_H
 
@@ -8,15 +8,15 @@
 #include "vm/vm.h"
 
 struct session {
-    struct vm_config *config;   /* taken over by session_run() */
-    GPtrArray *chardev_texts;   /* char *, one per -chardev */
-    GPtrArray *serial_texts;    /* char *, at most VM_SERIAL_PORTS; "none": no such port */
-    char *monitor_text;         /* short form, or "none"; NULL: the first "mon:" of the serial ports */
+    struct vm_config *config; /* taken over by session_run() */
+    GPtrArray *chardev_texts; /* char *, one per -chardev */
+    GPtrArray *serial_texts;  /* char *, at most VM_SERIAL_PORTS; "none": no such port */
+    char *monitor_text; /* short form, or "none"; NULL: the first "mon:" of the serial ports */
     char *pidfile;
     bool daemonize;
     struct chardev_mux_keys keys; /* quit and opaque are filled in */
-    const char *notice;         /* one line printed when the console begins, or NULL */
-    bool name_signals;          /* say which signal ended the machine */
+    const char *notice;           /* one line printed when the console begins, or NULL */
+    bool name_signals;            /* say which signal ended the machine */
 };
 
 struct session *session_new(void);

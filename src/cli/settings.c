@@ -12,16 +12,16 @@
 
 bool settings_memory(struct vm_config *config, const char *text, GError **error)
 {
-    static const char *const names[] = {"size", "slots", "maxmem", NULL};
+    static const char *const names[] = { "size", "slots", "maxmem", NULL };
     auto_keyval *options = keyval_parse(text, "size", error);
     uint64_t bytes = config->memory_bytes, most, slots = 0;
 
     if (!options)
         return false;
     const char *size = keyval_take(options, "size"), *maxmem = keyval_take(options, "maxmem");
-    if ((size && !parse_size("memory", size, 1 << 20, &bytes, error)) ||
-        !keyval_take_unsigned(options, "slots", 256, &slots, error) ||
-        !keyval_finish(options, names, error))
+    if ((size && !parse_size("memory", size, 1 << 20, &bytes, error))
+        || !keyval_take_unsigned(options, "slots", 256, &slots, error)
+        || !keyval_finish(options, names, error))
         return false;
     most = bytes;
     if (maxmem && !parse_size("maxmem", maxmem, 1 << 20, &most, error))
@@ -84,33 +84,32 @@ static bool topology_complete(struct topology *topology, GError **error)
     if (!topology->cpus)
         topology->cpus = topology->max;
     if (product != topology->max)
-        return fail(error,
-                    "sockets %" G_GUINT64_FORMAT " * dies %" G_GUINT64_FORMAT
-                    " * cores %" G_GUINT64_FORMAT " * threads %" G_GUINT64_FORMAT
-                    " is not the number of CPUs, %" G_GUINT64_FORMAT,
-                    topology->sockets, topology->dies, topology->cores, topology->threads,
-                    topology->max);
+        return fail(
+            error,
+            "sockets %" G_GUINT64_FORMAT " * dies %" G_GUINT64_FORMAT " * cores %" G_GUINT64_FORMAT
+            " * threads %" G_GUINT64_FORMAT " is not the number of CPUs, %" G_GUINT64_FORMAT,
+            topology->sockets, topology->dies, topology->cores, topology->threads, topology->max);
     return true;
 }
 
 bool settings_smp(struct vm_config *config, const char *text, GError **error)
 {
-    static const char *const names[] = {"cpus",  "sockets", "dies", "cores",
-                                        "threads", "maxcpus", NULL};
+    static const char *const names[] = { "cpus",    "sockets", "dies", "cores",
+                                         "threads", "maxcpus", NULL };
     auto_keyval *options = keyval_parse(text, "cpus", error);
-    struct topology topology = {0};
+    struct topology topology = { 0 };
 
-    if (!options || !take_count(options, "cpus", &topology.cpus, error) ||
-        !take_count(options, "sockets", &topology.sockets, error) ||
-        !take_count(options, "dies", &topology.dies, error) ||
-        !take_count(options, "cores", &topology.cores, error) ||
-        !take_count(options, "threads", &topology.threads, error) ||
-        !take_count(options, "maxcpus", &topology.max, error) ||
-        !keyval_finish(options, names, error))
+    if (!options || !take_count(options, "cpus", &topology.cpus, error)
+        || !take_count(options, "sockets", &topology.sockets, error)
+        || !take_count(options, "dies", &topology.dies, error)
+        || !take_count(options, "cores", &topology.cores, error)
+        || !take_count(options, "threads", &topology.threads, error)
+        || !take_count(options, "maxcpus", &topology.max, error)
+        || !keyval_finish(options, names, error))
         return false;
     uint64_t most = MAX(topology.cpus, topology.max);
-    if (most > VM_CPUS_MAX || topology.sockets > VM_CPUS_MAX || topology.dies > VM_CPUS_MAX ||
-        topology.cores > VM_CPUS_MAX || topology.threads > VM_CPUS_MAX)
+    if (most > VM_CPUS_MAX || topology.sockets > VM_CPUS_MAX || topology.dies > VM_CPUS_MAX
+        || topology.cores > VM_CPUS_MAX || topology.threads > VM_CPUS_MAX)
         return fail(error, "a machine has at most %u CPUs", VM_CPUS_MAX);
     if (!topology_complete(&topology, error))
         return false;
@@ -118,7 +117,8 @@ bool settings_smp(struct vm_config *config, const char *text, GError **error)
         return fail(error, "a machine has at most %u CPUs, and this asks for %" G_GUINT64_FORMAT,
                     VM_CPUS_MAX, topology.max);
     if (topology.cpus != topology.max)
-        return fail(error, "maxcpus=%" G_GUINT64_FORMAT
+        return fail(error,
+                    "maxcpus=%" G_GUINT64_FORMAT
                     ": CPUs cannot be added later, so it is the number of CPUs or left out",
                     topology.max);
     if (topology.cpus > 1 && topology.cores != topology.cpus)
@@ -136,9 +136,9 @@ struct engine_name {
 };
 
 static const struct engine_name engine_names[] = {
-    {"kvm", &engine_kvm},
-    {"bt", &engine_bt},
-    {"tcg", &engine_bt}, /* QEMU's name of its translator */
+    { "kvm", &engine_kvm },
+    { "bt", &engine_bt },
+    { "tcg", &engine_bt }, /* QEMU's name of its translator */
 };
 
 void settings_print_engines(void)
@@ -156,7 +156,7 @@ static const char *hint_or(const char *hint, const char *otherwise)
 
 static bool engine_add(struct vm_config *config, const char *name, GError **error)
 {
-    const char *names[G_N_ELEMENTS(engine_names) + 1] = {0};
+    const char *names[G_N_ELEMENTS(engine_names) + 1] = { 0 };
     const struct engine_ops *ops = NULL;
     size_t count = 0;
 
@@ -186,7 +186,7 @@ static bool take_irqchip(struct vm_config *config, const char *value, GError **e
 
 bool settings_engine(struct vm_config *config, const char *text, GError **error)
 {
-    static const char *const names[] = {"accel", "thread", "tb-size", "kernel-irqchip", NULL};
+    static const char *const names[] = { "accel", "thread", "tb-size", "kernel-irqchip", NULL };
     auto_keyval *options = keyval_parse(text, "accel", error);
     uint64_t megabytes;
 
@@ -201,8 +201,8 @@ bool settings_engine(struct vm_config *config, const char *text, GError **error)
         return fail(error, "thread=%s: each CPU has a thread of its own (thread=multi)", thread);
     if (irqchip && !take_irqchip(config, irqchip, error))
         return false;
-    return keyval_take_unsigned(options, "tb-size", 1 << 20, &megabytes, error) &&
-           keyval_finish(options, names, error) && engine_add(config, name, error);
+    return keyval_take_unsigned(options, "tb-size", 1 << 20, &megabytes, error)
+           && keyval_finish(options, names, error) && engine_add(config, name, error);
 }
 
 void settings_default_engines(struct vm_config *config)
@@ -229,27 +229,27 @@ struct fixed_option {
 };
 
 static const struct fixed_option fixed_options[] = {
-    {"usb", "off", "there is no USB controller"},
-    {"vmport", "off|auto", "there is no VMware port"},
-    {"smm", "off|auto", "there is no system management mode"},
-    {"hpet", "off", "there is no HPET"},
-    {"nvdimm", "off", "there is no NVDIMM"},
-    {"sata", "off", "there is no SATA controller"},
-    {"smbus", "off", "there is no SMBus"},
-    {"pcie", "off", "there is no PCI bus"},
-    {"ioapic2", "off|auto", "there is one I/O APIC"},
-    {"hmat", "off", "there is no memory topology"},
-    {"i8042", "on", "the board has an i8042"},
-    {"pit", "on|auto", "the board has an 8254"},
-    {"pic", "on|auto", "the board has two 8259s"},
-    {"rtc", "on|auto", "the board has an RTC"},
-    {"isa-serial", "on", "serial ports are chosen with -serial"},
+    { "usb", "off", "there is no USB controller" },
+    { "vmport", "off|auto", "there is no VMware port" },
+    { "smm", "off|auto", "there is no system management mode" },
+    { "hpet", "off", "there is no HPET" },
+    { "nvdimm", "off", "there is no NVDIMM" },
+    { "sata", "off", "there is no SATA controller" },
+    { "smbus", "off", "there is no SMBus" },
+    { "pcie", "off", "there is no PCI bus" },
+    { "ioapic2", "off|auto", "there is one I/O APIC" },
+    { "hmat", "off", "there is no memory topology" },
+    { "i8042", "on", "the board has an i8042" },
+    { "pit", "on|auto", "the board has an 8254" },
+    { "pic", "on|auto", "the board has two 8259s" },
+    { "rtc", "on|auto", "the board has an RTC" },
+    { "isa-serial", "on", "serial ports are chosen with -serial" },
     /* Hints: no value of these changes what the guest sees. */
-    {"graphics", "on|off", "it is on or off"},
-    {"dump-guest-core", "on|off", "it is on or off"},
-    {"mem-merge", "on|off", "it is on or off"},
-    {"suppress-vmdesc", "on|off", "it is on or off"},
-    {"auto-kernel-cmdline", "on|off", "it is on or off"},
+    { "graphics", "on|off", "it is on or off" },
+    { "dump-guest-core", "on|off", "it is on or off" },
+    { "mem-merge", "on|off", "it is on or off" },
+    { "suppress-vmdesc", "on|off", "it is on or off" },
+    { "auto-kernel-cmdline", "on|off", "it is on or off" },
 };
 
 static bool take_fixed(struct keyval *options, GError **error)
@@ -289,9 +289,9 @@ static void take_string(struct keyval *options, const char *name, char **string)
 
 static bool finish_machine(const struct keyval *options, GError **error)
 {
-    static const char *const own_names[] = {"type",   "accel",  "acpi",    "kernel",
-                                            "initrd", "append", "firmware", "kernel-irqchip"};
-    const char *names[G_N_ELEMENTS(own_names) + G_N_ELEMENTS(fixed_options) + 1] = {0};
+    static const char *const own_names[] = { "type",   "accel",  "acpi",     "kernel",
+                                             "initrd", "append", "firmware", "kernel-irqchip" };
+    const char *names[G_N_ELEMENTS(own_names) + G_N_ELEMENTS(fixed_options) + 1] = { 0 };
 
     memcpy(names, own_names, sizeof(own_names));
     for (size_t i = 0; i < G_N_ELEMENTS(fixed_options); i++)
@@ -324,15 +324,15 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
     take_string(options, "initrd", &config->initrd);
     take_string(options, "append", &config->append);
     take_string(options, "firmware", &config->bios);
-    return (!accel || take_accel(config, accel, error)) && take_fixed(options, error) &&
-           finish_machine(options, error);
+    return (!accel || take_accel(config, accel, error)) && take_fixed(options, error)
+           && finish_machine(options, error);
 }
 
 /* --- identity --- */
 
 bool settings_name(struct vm_config *config, const char *text, GError **error)
 {
-    static const char *const names[] = {"guest", "process", "debug-threads", NULL};
+    static const char *const names[] = { "guest", "process", "debug-threads", NULL };
     auto_keyval *options = keyval_parse(text, "guest", error);
     bool debug_threads; /* threads always have their names */
 

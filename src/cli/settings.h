@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Option values that say what the machine is, as `qemu-system-x86_64` and `yado run` both take them.
- * Each fails with one sentence without the option's name, which the caller puts before it. */
+/* Option values that say what the machine is, as `qemu-system-x86_64` and `yado run` both take
+ * them. Each fails with one sentence without the option's name, which the caller puts before it. */
 #ifndef YADO_CLI_SETTINGS_H
 #define YADO_CLI_SETTINGS_H
 

@@ -25,8 +25,7 @@ struct system {
     const char *log_path;
 };
 
-#define APPLY(name) \
-    static enum option_result name(void *target, const char *value, GError **error)
+#define APPLY(name) static enum option_result name(void *target, const char *value, GError **error)
 
 static bool is_help(const char *value)
 {
@@ -156,9 +155,9 @@ static void print_device_type(const struct device_type *type, void *opaque)
 static enum option_result print_device_properties(const char *name, GError **error)
 {
     static const char *const kinds[] = {
-        [PROPERTY_KIND_BOOL] = "bool",    [PROPERTY_KIND_U8] = "uint8",
-        [PROPERTY_KIND_U16] = "uint16",   [PROPERTY_KIND_U32] = "uint32",
-        [PROPERTY_KIND_U64] = "uint64",   [PROPERTY_KIND_STRING] = "str",
+        [PROPERTY_KIND_BOOL] = "bool",          [PROPERTY_KIND_U8] = "uint8",
+        [PROPERTY_KIND_U16] = "uint16",         [PROPERTY_KIND_U32] = "uint32",
+        [PROPERTY_KIND_U64] = "uint64",         [PROPERTY_KIND_STRING] = "str",
         [PROPERTY_KIND_CHARDEV] = "chardev id",
     };
     const struct device_type *type = device_type_find(name);
@@ -252,15 +251,15 @@ APPLY(apply_none)
 
 APPLY(apply_rtc)
 {
-    static const char *const names[] = {"base", "clock", "driftfix", NULL};
+    static const char *const names[] = { "base", "clock", "driftfix", NULL };
     auto_keyval *options = keyval_parse(value, "base", error);
 
     if (!options)
         return OPTION_BAD;
     const char *base = keyval_take(options, "base"), *clock = keyval_take(options, "clock");
     const char *drift = keyval_take(options, "driftfix");
-    if (g_strcmp0(base ? base : "utc", "utc") || g_strcmp0(clock ? clock : "host", "host") ||
-        g_strcmp0(drift ? drift : "none", "none"))
+    if (g_strcmp0(base ? base : "utc", "utc") || g_strcmp0(clock ? clock : "host", "host")
+        || g_strcmp0(drift ? drift : "none", "none"))
         return option_result(fail(error, "only base=utc,clock=host,driftfix=none is supported"));
     return option_result(keyval_finish(options, names, error));
 }
@@ -341,13 +340,13 @@ APPLY(apply_hint)
 
 APPLY(apply_msg)
 {
-    static const char *const names[] = {"timestamp", "guest-name", NULL};
+    static const char *const names[] = { "timestamp", "guest-name", NULL };
     auto_keyval *options = keyval_parse(value, NULL, error);
     bool ignored;
 
-    return option_result(options && keyval_take_bool(options, "timestamp", &ignored, error) &&
-                         keyval_take_bool(options, "guest-name", &ignored, error) &&
-                         keyval_finish(options, names, error));
+    return option_result(options && keyval_take_bool(options, "timestamp", &ignored, error)
+                         && keyval_take_bool(options, "guest-name", &ignored, error)
+                         && keyval_finish(options, names, error));
 }
 
 /* --- the table --- */
@@ -362,56 +361,58 @@ APPLY(answer_version)
 APPLY(answer_help);
 
 static const struct option system_options[] = {
-    {"M", "[type=]NAME[,OPTION=VALUE…]", "the board: pc or microvm; -M help", apply_machine},
-    {"machine", "[type=]NAME[,OPTION=VALUE…]", "the same; accel=kvm:bt chooses engines", apply_machine},
-    {"accel", "[accel=]NAME", "engine: kvm, bt (or tcg); repeated, in order of preference",
-     apply_accel},
-    {"enable-kvm", NULL, "the same as -accel kvm", apply_enable_kvm},
-    {"cpu", "MODEL[,+FEATURE][,-FEATURE…]", "CPU model; -cpu help", apply_cpu},
-    {"smp", "[cpus=]N[,sockets=,cores=,threads=]", "number of CPUs, 1 to 255", apply_smp},
-    {"m", "[size=]SIZE", "guest memory, in MiB or with k, M, G, T", apply_memory},
-    {"kernel", "FILE", "Linux bzImage, or ELF file with a PVH entry", apply_kernel},
-    {"initrd", "FILE", "the kernel's initial RAM disk", apply_initrd},
-    {"append", "TEXT", "the kernel's command line", apply_append},
-    {"bios", "FILE", "firmware", apply_bios},
-    {"name", "[guest=]NAME[,process=NAME]", "the machine's name, the process's name", apply_name},
-    {"uuid", "UUID", "the machine's UUID", apply_uuid},
-    {"no-acpi", NULL, "no ACPI tables (-machine acpi=off)", apply_no_acpi},
+    { "M", "[type=]NAME[,OPTION=VALUE…]", "the board: pc or microvm; -M help", apply_machine },
+    { "machine", "[type=]NAME[,OPTION=VALUE…]", "the same; accel=kvm:bt chooses engines",
+      apply_machine },
+    { "accel", "[accel=]NAME", "engine: kvm, bt (or tcg); repeated, in order of preference",
+      apply_accel },
+    { "enable-kvm", NULL, "the same as -accel kvm", apply_enable_kvm },
+    { "cpu", "MODEL[,+FEATURE][,-FEATURE…]", "CPU model; -cpu help", apply_cpu },
+    { "smp", "[cpus=]N[,sockets=,cores=,threads=]", "number of CPUs, 1 to 255", apply_smp },
+    { "m", "[size=]SIZE", "guest memory, in MiB or with k, M, G, T", apply_memory },
+    { "kernel", "FILE", "Linux bzImage, or ELF file with a PVH entry", apply_kernel },
+    { "initrd", "FILE", "the kernel's initial RAM disk", apply_initrd },
+    { "append", "TEXT", "the kernel's command line", apply_append },
+    { "bios", "FILE", "firmware", apply_bios },
+    { "name", "[guest=]NAME[,process=NAME]", "the machine's name, the process's name", apply_name },
+    { "uuid", "UUID", "the machine's UUID", apply_uuid },
+    { "no-acpi", NULL, "no ACPI tables (-machine acpi=off)", apply_no_acpi },
 
-    {"device", "DRIVER[,PROPERTY=VALUE…]", "adds a device; -device help, -device DRIVER,help",
-     apply_device},
-    {"chardev", "BACKEND,id=ID[,mux=on][,…]", "defines a character device; -chardev help",
-     apply_chardev},
-    {"serial", "DEVICE",
-     "next serial port: stdio, mon:stdio, pty, file:PATH, unix:PATH[,server][,nowait], "
-     "tcp:HOST:PORT[,server][,nowait], chardev:ID, null, none",
-     apply_serial},
-    {"nographic", NULL, "first serial port and monitor on stdio (Ctrl-A h: keys)", apply_nographic},
-    {"monitor", "DEVICE", "the monitor, as -serial; or none", apply_monitor},
-    {"echr", "NUMBER", "escape key of mon:stdio, instead of 1 (Ctrl-A)", apply_echr},
-    {"nodefaults", NULL, "no serial port and monitor but those asked for", apply_nodefaults},
-    {"display", "none", "there is no display", apply_none},
-    {"vga", "none", "there is no graphics card", apply_none},
-    {"parallel", "none", "there is no parallel port", apply_none},
-    {"net", "none", "there is no network card", apply_none},
-    {"nic", "none", "there is no network card", apply_none},
-    {"rtc", "[base=utc][,clock=host]", "the RTC shows the host's time in UTC", apply_rtc},
+    { "device", "DRIVER[,PROPERTY=VALUE…]", "adds a device; -device help, -device DRIVER,help",
+      apply_device },
+    { "chardev", "BACKEND,id=ID[,mux=on][,…]", "defines a character device; -chardev help",
+      apply_chardev },
+    { "serial", "DEVICE",
+      "next serial port: stdio, mon:stdio, pty, file:PATH, unix:PATH[,server][,nowait], "
+      "tcp:HOST:PORT[,server][,nowait], chardev:ID, null, none",
+      apply_serial },
+    { "nographic", NULL, "first serial port and monitor on stdio (Ctrl-A h: keys)",
+      apply_nographic },
+    { "monitor", "DEVICE", "the monitor, as -serial; or none", apply_monitor },
+    { "echr", "NUMBER", "escape key of mon:stdio, instead of 1 (Ctrl-A)", apply_echr },
+    { "nodefaults", NULL, "no serial port and monitor but those asked for", apply_nodefaults },
+    { "display", "none", "there is no display", apply_none },
+    { "vga", "none", "there is no graphics card", apply_none },
+    { "parallel", "none", "there is no parallel port", apply_none },
+    { "net", "none", "there is no network card", apply_none },
+    { "nic", "none", "there is no network card", apply_none },
+    { "rtc", "[base=utc][,clock=host]", "the RTC shows the host's time in UTC", apply_rtc },
 
-    {"no-reboot", NULL, "ends instead of a reset", apply_no_reboot},
-    {"no-shutdown", NULL, "stays when the guest powers off, stopped", apply_no_shutdown},
-    {"S", NULL, "starts stopped (cont in the monitor)", apply_stopped},
-    {"pidfile", "FILE", "writes the process id there; removed at the end", apply_pidfile},
-    {"daemonize", NULL, "goes to the background once the machine exists", apply_daemonize},
-    {"d", "CATEGORY[,…]", "logs these; -d help", apply_log},
-    {"D", "FILE", "where the log goes, instead of standard error", apply_log_file},
-    {"timing", NULL, "prints when the phases of the start were reached", apply_timing},
+    { "no-reboot", NULL, "ends instead of a reset", apply_no_reboot },
+    { "no-shutdown", NULL, "stays when the guest powers off, stopped", apply_no_shutdown },
+    { "S", NULL, "starts stopped (cont in the monitor)", apply_stopped },
+    { "pidfile", "FILE", "writes the process id there; removed at the end", apply_pidfile },
+    { "daemonize", NULL, "goes to the background once the machine exists", apply_daemonize },
+    { "d", "CATEGORY[,…]", "logs these; -d help", apply_log },
+    { "D", "FILE", "where the log goes, instead of standard error", apply_log_file },
+    { "timing", NULL, "prints when the phases of the start were reached", apply_timing },
 
-    {"msg", "timestamp=on|off", "accepted, has no effect", apply_msg},
-    {"no-user-config", NULL, "accepted: there are no configuration files", apply_hint},
-    {"no-hpet", NULL, "accepted: there is no HPET", apply_hint},
-    {"version", NULL, "prints the version", answer_version},
-    {"h", NULL, "prints this", answer_help},
-    {"help", NULL, NULL, answer_help},
+    { "msg", "timestamp=on|off", "accepted, has no effect", apply_msg },
+    { "no-user-config", NULL, "accepted: there are no configuration files", apply_hint },
+    { "no-hpet", NULL, "accepted: there is no HPET", apply_hint },
+    { "version", NULL, "prints the version", answer_version },
+    { "h", NULL, "prints this", answer_help },
+    { "help", NULL, NULL, answer_help },
 };
 
 static const struct option_table system_table = {
@@ -440,9 +441,10 @@ static bool options_agree(const struct system *sys, GError **error)
         return fail(error, "-initrd only allowed with -kernel option");
     if (!config->kernel && config->append)
         return fail(error, "-append only allowed with -kernel option");
-    if (sys->no_graphic && session->daemonize && !sys->no_defaults && !session->serial_texts->len &&
-        !session->monitor_text)
-        return fail(error, "-nographic cannot be used with -daemonize, which leaves it no terminal");
+    if (sys->no_graphic && session->daemonize && !sys->no_defaults && !session->serial_texts->len
+        && !session->monitor_text)
+        return fail(error,
+                    "-nographic cannot be used with -daemonize, which leaves it no terminal");
     return true;
 }
 
@@ -488,7 +490,7 @@ static int run(struct system *sys, int argc, char **argv)
 
 int cli_system(int argc, char **argv)
 {
-    struct system sys = {.session = session_new()};
+    struct system sys = { .session = session_new() };
     int exit_code = run(&sys, argc, argv);
 
     session_free(sys.session);

@@ -52,7 +52,7 @@ struct keyval *keyval_parse(const char *text, const char *implied, GError **erro
     else if (g_str_has_suffix(text, ",") && !g_str_has_suffix(text, ",,"))
         good = fail(error, "nothing follows the last comma of '%s'", text);
     while (good && *text) {
-        struct keyval_item item = {0};
+        struct keyval_item item = { 0 };
         g_autofree char *part = take_item(&text);
         good = item_split(&item, part, items->len ? NULL : implied, error);
         if (good)
@@ -117,8 +117,8 @@ bool keyval_finish(const struct keyval *keyval, const char *const *names, GError
 bool parse_bool(const char *name, const char *text, bool *value, GError **error)
 {
     static const char *const words[2][5] = {
-        {"off", "no", "false", "n", NULL},
-        {"on", "yes", "true", "y", NULL},
+        { "off", "no", "false", "n", NULL },
+        { "on", "yes", "true", "y", NULL },
     };
     for (int sense = 0; sense < 2; sense++) {
         if (g_strv_contains(words[sense], text)) {
@@ -141,7 +141,8 @@ bool parse_unsigned(const char *name, const char *text, uint64_t max, uint64_t *
     if (!g_ascii_isdigit(text[0]) || *end || (hex && !g_ascii_isxdigit(text[2])))
         return fail(error, "%s is a number, not '%s'", name, text);
     if (errno == ERANGE || number > max)
-        return fail(error, "%s is at most %" G_GUINT64_FORMAT ", and '%s' is more", name, max, text);
+        return fail(error, "%s is at most %" G_GUINT64_FORMAT ", and '%s' is more", name, max,
+                    text);
     *value = number;
     return true;
 }
@@ -169,12 +170,13 @@ bool parse_size(const char *name, const char *text, uint64_t unit, uint64_t *byt
     if (*end) {
         int power = suffix_power(*end);
         if (power < 0 || end[1])
-            return fail(error, "%s: '%s' ends in an unknown suffix (b, k, M, G, T, P and E are known)",
+            return fail(error,
+                        "%s: '%s' ends in an unknown suffix (b, k, M, G, T, P and E are known)",
                         name, text);
         unit = 1ull << (10 * power);
     }
-    if (too_large || __builtin_mul_overflow(whole, unit, &whole) ||
-        __builtin_add_overflow(whole, (uint64_t)(fraction * unit), bytes))
+    if (too_large || __builtin_mul_overflow(whole, unit, &whole)
+        || __builtin_add_overflow(whole, (uint64_t)(fraction * unit), bytes))
         return fail(error, "%s: '%s' is more than 16 exabytes", name, text);
     return true;
 }

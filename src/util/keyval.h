@@ -3,8 +3,8 @@
  * stands for one comma inside a value; an item without "=" is a switch, `name` meaning name=on. The
  * first item without "=" may be the value of an implied name ("pc" is type=pc).
  *
- * A reader takes the names it knows; keyval_finish() then reports the first one nobody took. The last
- * of several items with one name counts. Any thread, no shared state. */
+ * A reader takes the names it knows; keyval_finish() then reports the first one nobody took. The
+ * last of several items with one name counts. Any thread, no shared state. */
 #ifndef YADO_UTIL_KEYVAL_H
 #define YADO_UTIL_KEYVAL_H
 
@@ -21,7 +21,8 @@ struct keyval {
     size_t count;
 };
 
-/* `implied` may be NULL; if not, the text must not be empty. Fails on an empty name ("=x", "a=1,"). */
+/* `implied` may be NULL; if not, the text must not be empty. Fails on an empty name ("=x", "a=1,").
+ */
 struct keyval *keyval_parse(const char *text, const char *implied, GError **error);
 void keyval_free(struct keyval *keyval);
 
@@ -49,8 +50,8 @@ bool parse_bool(const char *name, const char *text, bool *value, GError **error)
 bool parse_unsigned(const char *name, const char *text, uint64_t max, uint64_t *value,
                     GError **error);
 
-/* Bytes: a number, which may have a decimal fraction, and one of b, k, M, G, T, P, E (powers of 1024;
- * either case). Without a suffix the number counts `unit` bytes. */
+/* Bytes: a number, which may have a decimal fraction, and one of b, k, M, G, T, P, E (powers of
+ * 1024; either case). Without a suffix the number counts `unit` bytes. */
 bool parse_size(const char *name, const char *text, uint64_t unit, uint64_t *bytes, GError **error);
 
 #endif

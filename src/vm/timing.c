@@ -13,7 +13,7 @@ static const char *const phase_labels[TIMING_COUNT] = {
 #undef X
 };
 
-static uint64_t exec_ns;                       /* when exec happened, as CLOCK_MONOTONIC tells it */
+static uint64_t exec_ns; /* when exec happened, as CLOCK_MONOTONIC tells it */
 static atomic_uint_fast64_t marks[TIMING_COUNT]; /* 0: not reached */
 
 static uint64_t clock_read_ns(clockid_t clock)
@@ -24,8 +24,8 @@ static uint64_t clock_read_ns(clockid_t clock)
 }
 
 /* No interface tells when exec happened, and the process's start time has ticks of 10 ms. Between
- * exec and main() a process does nothing but load itself, so the CPU time it has used is how long that
- * took (with that of the fork before it). */
+ * exec and main() a process does nothing but load itself, so the CPU time it has used is how long
+ * that took (with that of the fork before it). */
 void timing_init(void)
 {
     exec_ns = clock_read_ns(CLOCK_MONOTONIC) - clock_read_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -51,8 +51,8 @@ void timing_mark(enum timing_phase phase)
     uint_fast64_t unmarked = 0;
     if (timing_marked(phase))
         return;
-    if (atomic_compare_exchange_strong(&marks[phase], &unmarked, clock_read_ns(CLOCK_MONOTONIC)) &&
-        printing)
+    if (atomic_compare_exchange_strong(&marks[phase], &unmarked, clock_read_ns(CLOCK_MONOTONIC))
+        && printing)
         phase_print(phase);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The phases of a start, for -timing: when each was first reached, in milliseconds since exec.
  *
- * One start per process, so this state is the process's. Any thread may mark; a phase counts when it is
- * reached first, later marks are free of cost but a load. */
+ * One start per process, so this state is the process's. Any thread may mark; a phase counts when
+ * it is reached first, later marks are free of cost but a load. */
 #ifndef YADO_VM_TIMING_H
 #define YADO_VM_TIMING_H
 

@@ -78,7 +78,8 @@ static void run_once(struct vcpu *vcpu)
         vm_request_shutdown(vcpu->vm, VM_SHUTDOWN_TRIPLE_FAULT);
         break;
     case VCPU_EXIT_ERROR:
-        report_error("CPU %u: %s", vcpu->index, vcpu->error ? vcpu->error->message : "the engine stopped");
+        report_error("CPU %u: %s", vcpu->index,
+                     vcpu->error ? vcpu->error->message : "the engine stopped");
         g_clear_error(&vcpu->error);
         vm_request_shutdown(vcpu->vm, VM_SHUTDOWN_ERROR);
         break;
@@ -146,7 +147,9 @@ void vcpu_free(struct vcpu *vcpu)
 /* What a vCPU's thread may receive: faults of its own code, and the kick. */
 static void thread_signal_mask(sigset_t *blocked)
 {
-    static const int wanted[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGUSR1};
+    static const int wanted[] = {
+        SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGUSR1
+    };
     sigfillset(blocked);
     for (size_t i = 0; i < G_N_ELEMENTS(wanted); i++)
         sigdelset(blocked, wanted[i]);

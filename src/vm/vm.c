@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A machine's life: made from its configuration, started, paused, reset, ended.
  *
- * Whatever a guest or another thread asks for becomes a bit in vm->asked, which the main loop takes up:
- * only the main loop changes the run state, and it does so with every vCPU stopped. */
+ * Whatever a guest or another thread asks for becomes a bit in vm->asked, which the main loop takes
+ * up: only the main loop changes the run state, and it does so with every vCPU stopped. */
 #include "vm/vm.h"
 
 #include "hw/device.h"
@@ -56,7 +56,8 @@ static bool engine_usable(const struct vm *vm, bool last, GError **reason)
     return engine->probe(reason) && (last || !engine->advisable || engine->advisable(reason));
 }
 
-/* The first engine that works here. Why the ones before it do not is collected in engine_refusals. */
+/* The first engine that works here. Why the ones before it do not is collected in engine_refusals.
+ */
 static bool engine_choose(struct vm *vm, GError **error)
 {
     const struct engine_ops *const *engines = vm->config->engines;
@@ -76,8 +77,8 @@ static bool engine_choose(struct vm *vm, GError **error)
             break;
         }
         if (last && !refusals->len) {
-            g_propagate_prefixed_error(error, g_steal_pointer(&reason), "-accel %s: ",
-                                       vm->engine->name);
+            g_propagate_prefixed_error(error, g_steal_pointer(&reason),
+                                       "-accel %s: ", vm->engine->name);
             break;
         }
         g_string_append_printf(refusals, "%s%s: %s", refusals->len ? "; " : "", vm->engine->name,
@@ -149,7 +150,8 @@ static bool devices_realize(struct vm *vm, GPtrArray *devices, GError **error)
 {
     for (guint i = 0; devices->len; i++) {
         if (!device_realize(devices->pdata[0], error))
-            return fail_prefix(error, "-device %s: ", (const char *)vm->config->device_texts->pdata[i]);
+            return fail_prefix(error,
+                               "-device %s: ", (const char *)vm->config->device_texts->pdata[i]);
         g_ptr_array_steal_index(devices, 0); /* it is one of vm->devices now */
     }
     return true;

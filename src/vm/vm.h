@@ -12,7 +12,7 @@ struct pic;
 struct chardev;
 struct device;
 
-#define VM_CPUS_MAX 255u                 /* local APIC ids 0..254; 255 is broadcast */
+#define VM_CPUS_MAX 255u /* local APIC ids 0..254; 255 is broadcast */
 #define VM_MEMORY_MIN (1ull << 20)
 #define VM_MEMORY_MAX (1ull << 40)
 #define VM_SERIAL_PORTS 4
@@ -20,17 +20,17 @@ struct device;
 
 /* What the command line (or `yado run`) asked for. Strings are owned by the config. */
 struct vm_config {
-    char *name, *uuid;           /* NULL: not given */
-    const char *machine;         /* "pc" or "microvm" */
+    char *name, *uuid;                                    /* NULL: not given */
+    const char *machine;                                  /* "pc" or "microvm" */
     const struct engine_ops *engines[VM_ENGINES_MAX + 1]; /* in order of preference; NULL ends */
-    char *cpu;                   /* "max", "host", "qemu64,+avx" … */
+    char *cpu;                                            /* "max", "host", "qemu64,+avx" … */
     unsigned cpus;
-    uint64_t memory_bytes;       /* a multiple of 4 KiB */
-    char *kernel, *initrd, *append, *bios; /* append may be NULL */
+    uint64_t memory_bytes;                   /* a multiple of 4 KiB */
+    char *kernel, *initrd, *append, *bios;   /* append may be NULL */
     struct chardev *serial[VM_SERIAL_PORTS]; /* COM1…; NULL: the port does not exist */
-    GPtrArray *device_texts;     /* char *, one per -device, "driver,property=value,…" */
-    bool acpi;                   /* -machine acpi= */
-    bool own_irqchip;            /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
+    GPtrArray *device_texts; /* char *, one per -device, "driver,property=value,…" */
+    bool acpi;               /* -machine acpi= */
+    bool own_irqchip;        /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
     bool no_reboot, no_shutdown, start_paused;
     bool timing;
 };
@@ -48,8 +48,8 @@ struct vm {
     struct address_space *memory; /* guest physical, 52 bits */
     struct address_space *io;     /* 64 Ki ports */
     struct guest_ram ram;
-    struct vcpu **vcpus; /* config->cpus of them */
-    GPtrArray *devices;  /* struct device *, in order of realization; reset walks it */
+    struct vcpu **vcpus;   /* config->cpus of them */
+    GPtrArray *devices;    /* struct device *, in order of realization; reset walks it */
     struct pic *pic;       /* NULL with an in-kernel irqchip */
     struct ioapic *ioapic; /* same */
     struct irq_line *gsi;  /* 24 lines the board's devices drive (ISA IRQ n = gsi[n]) */
@@ -58,14 +58,15 @@ struct vm {
     int exit_code;         /* [main] of the process when the loop ends */
     bool ended_by_host;    /* [main] by a signal or the user, not by the guest */
     GMainLoop *loop;
-    atomic_uint asked;     /* what vm_request_*() want of the main loop, see vm.c */
+    atomic_uint asked; /* what vm_request_*() want of the main loop, see vm.c */
     atomic_int asked_exit_code;
 };
 
-/* Takes `config` over, in failure too. Chooses the first engine of config->engines that works here. */
+/* Takes `config` over, in failure too. Chooses the first engine of config->engines that works here.
+ */
 struct vm *vm_create(struct vm_config *config, GError **error);
-/* Creates vCPU threads, loads what is booted, and runs unless start_paused. Where there was a choice of
- * engines, one line on standard error says which one it is and why. */
+/* Creates vCPU threads, loads what is booted, and runs unless start_paused. Where there was a
+ * choice of engines, one line on standard error says which one it is and why. */
 bool vm_start(struct vm *vm, GError **error);
 void vm_run_loop(struct vm *vm); /* returns when the process shall end, with vm->exit_code */
 void vm_pause(struct vm *vm);    /* [main] returns when all vCPUs have stopped */
@@ -76,8 +77,13 @@ void vm_free(struct vm *vm);
 
 /* Any thread: ask the main loop for it. Shutdown ends the process unless no_shutdown; reset resets
  * devices and vCPUs and loads the boot code again, or is a shutdown with no_reboot. */
-enum vm_shutdown_cause { VM_SHUTDOWN_GUEST, VM_SHUTDOWN_HOST_SIGNAL, VM_SHUTDOWN_HOST_UI,
-                         VM_SHUTDOWN_TRIPLE_FAULT, VM_SHUTDOWN_ERROR };
+enum vm_shutdown_cause {
+    VM_SHUTDOWN_GUEST,
+    VM_SHUTDOWN_HOST_SIGNAL,
+    VM_SHUTDOWN_HOST_UI,
+    VM_SHUTDOWN_TRIPLE_FAULT,
+    VM_SHUTDOWN_ERROR
+};
 void vm_request_shutdown(struct vm *vm, enum vm_shutdown_cause cause);
 void vm_request_reset(struct vm *vm);
 /* As shutdown, with the given process exit code, even under no_shutdown (isa-debug-exit). */

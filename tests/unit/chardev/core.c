@@ -62,8 +62,8 @@ static void test_paste(void)
     tap_ok(!peer.overrun, "the device is never given more than it has room for");
 
     peer.room = 0;
-    tap_ok(write(far, "x", 1) == 1 && !LOOP_UNTIL_MS(100, peer.got->len > PASTE_BYTES) &&
-               !peer.overrun,
+    tap_ok(write(far, "x", 1) == 1 && !LOOP_UNTIL_MS(100, peer.got->len > PASTE_BYTES)
+               && !peer.overrun,
            "a device without room gets nothing");
     GThread *thread = g_thread_new("room", make_room, chardev);
     peer.room = 1;
@@ -110,7 +110,7 @@ static void read_some(int fd, GString *text)
 static void test_slow_reader(void)
 {
     int far;
-    struct flood flood = {.chardev = chardev_pair("slow", "", &far)};
+    struct flood flood = { .chardev = chardev_pair("slow", "", &far) };
     g_autoptr(GString) text = g_string_new(NULL);
     GThread *thread = g_thread_new("flood", write_flood, &flood);
 
@@ -130,7 +130,7 @@ static void test_slow_reader(void)
 static void test_stalled_reader(void)
 {
     int far;
-    struct flood flood = {.chardev = chardev_pair("stalled", "", &far)};
+    struct flood flood = { .chardev = chardev_pair("stalled", "", &far) };
     uint64_t start_ns = clock_now_ns();
     GThread *thread = g_thread_new("flood", write_flood, &flood);
 
@@ -152,7 +152,7 @@ static void test_close_flushes(void)
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "yado-test-XXXXXX", NULL);
     close(g_mkstemp(path));
     g_autofree char *text = g_strdup_printf("file,id=f,path=%s", path);
-    struct flood flood = {.chardev = chardev_new(text, NULL)};
+    struct flood flood = { .chardev = chardev_new(text, NULL) };
     g_autofree char *content = NULL;
     gsize length;
 
@@ -174,7 +174,7 @@ static void test_close_flushes(void)
 
 static int peer_connect(const char *path)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     g_strlcpy(address.sun_path, path, sizeof(address.sun_path));
@@ -254,7 +254,8 @@ static void test_attach(void)
     peer_init(&peer, 1);
     tap_ok(chardev_attach(chardev, &peer_frontend, &peer, NULL), "a device attaches");
     tap_is(peer.events->str, "o", "and hears that the other end is there");
-    tap_ok(!chardev_attach(chardev, &peer_frontend, &peer, &error) && strstr(error->message, "mux=on"),
+    tap_ok(!chardev_attach(chardev, &peer_frontend, &peer, &error)
+               && strstr(error->message, "mux=on"),
            "a second does not");
     chardev_detach(chardev);
     tap_ok(chardev_attach(chardev, &peer_frontend, &peer, NULL), "but may when the first has left");

@@ -15,16 +15,18 @@ static const struct mux_case {
     const char *first_events;   /* beside the first 'o' */
     unsigned quits;
 } cases[] = {
-    {"hello", "hello", "", "", 0},
-    {"a\1\1b", "a\1b", "", "", 0},
-    {"a\1" "ab", "a\1b", "", "", 0},
-    {"one\1ctwo\1cthree", "onethree", "two", "co", 0},
-    {"x\1by", "xy", "", "b", 0},
-    {"\1zrest", "rest", "", "", 0}, /* unknown command: nothing */
-    {"\1x", "", "", "", 1},
-    {"a\35b", "a\35b", "", "", 0},     /* the leave key alone is a key */
-    {"a\35\35", "a\35", "", "", 1},
-    {"\35a\35", "\35a\35", "", "", 0}, /* twice, but not one after the other */
+    { "hello", "hello", "", "", 0 },
+    { "a\1\1b", "a\1b", "", "", 0 },
+    { "a\1"
+      "ab",
+      "a\1b", "", "", 0 },
+    { "one\1ctwo\1cthree", "onethree", "two", "co", 0 },
+    { "x\1by", "xy", "", "b", 0 },
+    { "\1zrest", "rest", "", "", 0 }, /* unknown command: nothing */
+    { "\1x", "", "", "", 1 },
+    { "a\35b", "a\35b", "", "", 0 }, /* the leave key alone is a key */
+    { "a\35\35", "a\35", "", "", 1 },
+    { "\35a\35", "\35a\35", "", "", 0 }, /* twice, but not one after the other */
 };
 
 static void test_keys(const struct mux_case *row, bool one_by_one)
@@ -47,8 +49,8 @@ static void test_keys(const struct mux_case *row, bool one_by_one)
     }
     LOOP_UNTIL(first.got->len + second.got->len >= wanted && quits >= row->quits);
     g_autofree char *shown = g_strescape(row->keys, NULL);
-    tap_ok(!strcmp(first.got->str, row->first) && !strcmp(second.got->str, row->second) &&
-               !strcmp(first.events->str + 1, row->first_events) && quits == row->quits,
+    tap_ok(!strcmp(first.got->str, row->first) && !strcmp(second.got->str, row->second)
+               && !strcmp(first.events->str + 1, row->first_events) && quits == row->quits,
            "keys '%s'%s", shown, one_by_one ? ", one by one" : "");
     chardevs_close_all();
     close(far);
@@ -108,7 +110,7 @@ static void test_paste(void)
 
 int main(void)
 {
-    const struct chardev_mux_keys keys = {.escape = 1, .leave = 0x1d, .quit = quit};
+    const struct chardev_mux_keys keys = { .escape = 1, .leave = 0x1d, .quit = quit };
 
     chardevs_set_mux_keys(&keys);
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {

@@ -11,10 +11,10 @@
 #include "util/timer.h"
 
 struct peer {
-    size_t room;      /* bytes it takes before it has to be emptied */
-    bool overrun;     /* was given more than that */
+    size_t room;  /* bytes it takes before it has to be emptied */
+    bool overrun; /* was given more than that */
     GString *got;
-    GString *events;  /* 'o', 'c', 'b' */
+    GString *events; /* 'o', 'c', 'b' */
 };
 
 static size_t peer_can_receive(void *opaque)
@@ -43,8 +43,7 @@ static const struct chardev_frontend peer_frontend = {
 
 static void peer_init(struct peer *peer, size_t room)
 {
-    *peer = (struct peer){
-        .room = room, .got = g_string_new(NULL), .events = g_string_new(NULL)};
+    *peer = (struct peer){ .room = room, .got = g_string_new(NULL), .events = g_string_new(NULL) };
 }
 
 static void peer_destroy(struct peer *peer)

@@ -26,33 +26,31 @@ static enum option_result apply_answer(void *target, const char *value, GError *
 }
 
 static const struct option options[] = {
-    {"kernel", "FILE", "", apply_value},
-    {"m", "SIZE", "", apply_value},
-    {"S", NULL, "", apply_switch},
-    {"refuse", "X", "", apply_refuse},
-    {"help", NULL, NULL, apply_answer},
+    { "kernel", "FILE", "", apply_value }, { "m", "SIZE", "", apply_value },
+    { "S", NULL, "", apply_switch },       { "refuse", "X", "", apply_refuse },
+    { "help", NULL, NULL, apply_answer },
 };
 
-static const struct option_table table = {options, G_N_ELEMENTS(options), "-"};
+static const struct option_table table = { options, G_N_ELEMENTS(options), "-" };
 
 static const struct parse_case {
     const char *line;     /* arguments, separated by spaces */
     const char *expected; /* what was applied; '?': answered; '!': the error */
 } cases[] = {
-    {"", ""},
-    {"-m 1 -S", "[1]S"},
-    {"--m 1 --S", "[1]S"},
-    {"-m -S", "[-S]"}, /* an argument may look like an option */
-    {"-m 1 -m 2", "[1][2]"},
-    {"-S -help -nonsense", "?"},
-    {"-m", "!-m: requires an argument, SIZE"},
-    {"-kernl x", "!-kernl: invalid option; did you mean '-kernel'?"},
-    {"--kernl x", "!--kernl: invalid option; did you mean '-kernel'?"},
-    {"---S", "!---S: invalid option; did you mean '-S'?"},
-    {"-xyzzy", "!-xyzzy: invalid option"},
-    {"-", "!'-' is not an option, and nothing else is expected"},
-    {"disk.img", "!'disk.img' is not an option, and nothing else is expected"},
-    {"-refuse x", "!-refuse x: not that"},
+    { "", "" },
+    { "-m 1 -S", "[1]S" },
+    { "--m 1 --S", "[1]S" },
+    { "-m -S", "[-S]" }, /* an argument may look like an option */
+    { "-m 1 -m 2", "[1][2]" },
+    { "-S -help -nonsense", "?" },
+    { "-m", "!-m: requires an argument, SIZE" },
+    { "-kernl x", "!-kernl: invalid option; did you mean '-kernel'?" },
+    { "--kernl x", "!--kernl: invalid option; did you mean '-kernel'?" },
+    { "---S", "!---S: invalid option; did you mean '-S'?" },
+    { "-xyzzy", "!-xyzzy: invalid option" },
+    { "-", "!'-' is not an option, and nothing else is expected" },
+    { "disk.img", "!'disk.img' is not an option, and nothing else is expected" },
+    { "-refuse x", "!-refuse x: not that" },
 };
 
 int main(void)
