@@ -36,7 +36,7 @@ help:
 	@echo 'make clean      remove what was compiled (make distclean: also the downloaded guest)'
 	@echo
 	@echo 'Missing Debian packages (scripts/packages) are installed first; when not root, you are'
-	@echo 'asked before sudo is used. INSTALL=no never installs and says what is missing.'
+	@echo 'asked before sudo is used. INSTALL=no never installs: it says what is missing and goes on.'
 
 build:
 	@$(packages) build
