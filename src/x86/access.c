@@ -258,6 +258,25 @@ static uint64_t host_cas(void *at, uint64_t old, uint64_t value, unsigned size)
     }
 }
 
+/* The same on RAM the engine guards. Its phys_cas takes 4 or 8 bytes, so smaller operands are
+ * swapped with what surrounds them. `page` is where the page is in the host. */
+static uint64_t guarded_cas(struct x86_cpu *cpu, const char *page, uint64_t gpa, uint64_t old,
+                            uint64_t value, unsigned size)
+{
+    uint64_t start = size >= 4 ? gpa : (gpa & 3) + size <= 4 ? gpa & ~3ull : gpa - 1;
+    unsigned whole_size = MAX(size, 4u), shift = (gpa - start) * 8;
+    uint64_t mask = (size == 8 ? 0 : 1ull << size * 8) - 1, whole, found;
+
+    do {
+        whole = host_load(page + (start & 0xfff), whole_size);
+        found = (whole >> shift) & mask;
+        if (found != (old & mask))
+            break;
+    } while (!cpu->ops->phys_cas(cpu, start, whole,
+                                 (whole & ~(mask << shift)) | (value & mask) << shift, whole_size));
+    return found;
+}
+
 uint64_t x86_cas(struct x86_cpu *cpu, uint64_t linear, uint64_t old, uint64_t value, unsigned size)
 {
     unsigned access = x86_user(cpu) | X86_WRITE;
@@ -272,10 +291,7 @@ uint64_t x86_cas(struct x86_cpu *cpu, uint64_t linear, uint64_t old, uint64_t va
 
         if (page) { /* RAM the engine guards, because it holds translated code */
             watch(cpu, linear, size, access);
-            do {
-                found = host_load(page + (place.gpa & 0xfff), size);
-            } while (found == old && !cpu->ops->phys_cas(cpu, place.gpa, old, value, size));
-            return found;
+            return guarded_cas(cpu, page, place.gpa, old, value, size);
         }
     }
     /* A device, or two pages: no other processor's accesses can be excluded here. */

@@ -412,7 +412,7 @@ enum x86_delivery x86_deliver(struct x86_cpu *cpu, uint8_t vector, enum x86_even
     };
     if (event == X86_EVENT_EXCEPTION && vector != VECTOR_DB)
         d.flags |= FLAG_RF;
-    if (vector == VECTOR_DB && !is_software(event) && event != X86_EVENT_INTERRUPT) {
+    if (vector == VECTOR_DB && (event == X86_EVENT_EXCEPTION || event == X86_EVENT_TRAP)) {
         cpu->dr[6] = (cpu->dr[6] & ~0xfull) | cpu->fault_dr6;
         cpu->dr[7] &= ~(1ull << 13);
         cpu->fault_dr6 = 0;
