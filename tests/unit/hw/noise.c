@@ -47,8 +47,9 @@ static void random_msr(struct test_board *board, GRand *rand)
 {
     struct lapic *apic = current_vcpu->apic;
     static const uint32_t odd[] = { 0x1b, 0x6e0 };
-    uint32_t msr = g_rand_int_range(rand, 0, 4) ? 0x800 + g_rand_int_range(rand, 0, 0x100)
-                                                : odd[g_rand_int_range(rand, 0, 2)];
+    uint32_t msr = odd[g_rand_int_range(rand, 0, 2)];
+    if (g_rand_int_range(rand, 0, 4))
+        msr = 0x800 + g_rand_int_range(rand, 0, 0x100);
     uint64_t value = random_value(rand);
     if (msr == 0x1b)
         value = BOARD_LAPIC_ADDRESS | (value & 0xd00);
