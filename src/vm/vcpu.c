@@ -202,7 +202,7 @@ void vcpu_pause(struct vcpu *vcpu)
 void vcpu_pause_wait(struct vcpu *vcpu)
 {
     pthread_mutex_lock(&vcpu->sleep_lock);
-    while (!vcpu->paused)
+    while (!vcpu->paused && !vcpu->error)
         pthread_cond_wait(&vcpu->wakeup, &vcpu->sleep_lock);
     pthread_mutex_unlock(&vcpu->sleep_lock);
 }
@@ -231,7 +231,11 @@ void vcpu_end(struct vcpu *vcpu)
 {
     if (!vcpu->thread)
         return;
-    vcpu_request(vcpu, VCPU_EXIT);
+    /* No kick: it is paused, and its thread takes the engine's part down as soon as it wakes. */
+    pthread_mutex_lock(&vcpu->sleep_lock);
+    atomic_fetch_or(&vcpu->requests, VCPU_EXIT);
+    pthread_cond_broadcast(&vcpu->wakeup);
+    pthread_mutex_unlock(&vcpu->sleep_lock);
     pthread_join(vcpu->thread, NULL);
     vcpu->thread = 0;
 }

@@ -27,7 +27,8 @@ void vcpu_resume(struct vcpu *vcpu);
 /* While paused: vcpu->cpu was changed, its pending requests are void (reset). */
 void vcpu_state_replaced(struct vcpu *vcpu);
 
-/* Ends the thread and waits for that. */
+/* Ends the thread of a paused vCPU and waits for that. Others must be paused too: their interrupts
+ * would go to what is taken down here. */
 void vcpu_end(struct vcpu *vcpu);
 
 #endif

@@ -189,12 +189,27 @@ struct vm *vm_create(struct vm_config *config, GError **error)
     return vm;
 }
 
+static void vcpus_end(struct vm *vm)
+{
+    unsigned count = vm->vcpus ? vm->config->cpus : 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (vm->vcpus[i]->thread)
+            vcpu_pause(vm->vcpus[i]);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (vm->vcpus[i]->thread)
+            vcpu_pause_wait(vm->vcpus[i]);
+    }
+    for (unsigned i = 0; i < count; i++)
+        vcpu_end(vm->vcpus[i]);
+}
+
 void vm_free(struct vm *vm)
 {
     if (!vm)
         return;
-    for (unsigned i = 0; vm->vcpus && i < vm->config->cpus; i++)
-        vcpu_end(vm->vcpus[i]);
+    vcpus_end(vm);
     while (g_source_remove_by_user_data(vm))
         ;
     while (vm->devices->len) {
