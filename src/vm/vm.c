@@ -5,6 +5,9 @@
  * up: only the main loop changes the run state, and it does so with every vCPU stopped. */
 #include "vm/vm.h"
 
+#include <glib-unix.h>
+#include <sys/eventfd.h>
+
 #include "hw/device.h"
 #include "hw/intc/apic.h"
 #include "machine/machine.h"
@@ -157,12 +160,15 @@ static bool devices_realize(struct vm *vm, GPtrArray *devices, GError **error)
     return true;
 }
 
+static bool requests_init(struct vm *vm, GError **error);
+
 static bool vm_build(struct vm *vm, GError **error)
 {
     vm->memory = address_space_new("memory", 1ull << 52);
     vm->io = address_space_new("io", 1ull << 16);
     g_autoptr(GPtrArray) devices = devices_parse(vm, error);
-    if (!devices || !guest_ram_init(&vm->ram, vm->config->memory_bytes, RAM_BELOW_4G_LIMIT, error))
+    if (!devices || !requests_init(vm, error)
+        || !guest_ram_init(&vm->ram, vm->config->memory_bytes, RAM_BELOW_4G_LIMIT, error))
         return false;
     guest_ram_map(&vm->ram, vm->memory);
     if (!engine_choose(vm, error))
@@ -177,7 +183,7 @@ struct vm *vm_create(struct vm_config *config, GError **error)
 {
     struct vm *vm = g_new0(struct vm, 1);
     vm->config = config;
-    vm->ram.fd = -1;
+    vm->ram.fd = vm->asked_fd = -1;
     vm->devices = g_ptr_array_new();
     vm->engine_refusals = g_string_new(NULL);
     vm->loop = g_main_loop_new(NULL, FALSE);
@@ -212,6 +218,8 @@ void vm_free(struct vm *vm)
     vcpus_end(vm);
     while (g_source_remove_by_user_data(vm))
         ;
+    util_close_fd(&vm->asked_fd);
+    vm->asked_fd = -1;
     while (vm->devices->len) {
         /* Later devices may lean on earlier ones. */
         device_free(vm->devices->pdata[vm->devices->len - 1]);
@@ -379,9 +387,12 @@ static void shut_down(struct vm *vm, unsigned asked)
     end_loop(vm, asked & 1u << VM_SHUTDOWN_ERROR ? 1 : 0);
 }
 
-static gboolean take_requests(gpointer opaque)
+static gboolean take_requests(gint fd, GIOCondition condition, gpointer opaque)
 {
     struct vm *vm = opaque;
+    eventfd_t count;
+
+    eventfd_read(fd, &count);
     unsigned asked = atomic_exchange(&vm->asked, 0);
 
     if (asked & 1u << VM_SHUTDOWN_TRIPLE_FAULT)
@@ -394,13 +405,23 @@ static gboolean take_requests(gpointer opaque)
         shut_down(vm, asked);
     else if (asked & ASKED_RESET)
         vm_reset(vm);
-    return G_SOURCE_REMOVE;
+    return G_SOURCE_CONTINUE;
 }
 
+static bool requests_init(struct vm *vm, GError **error)
+{
+    vm->asked_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (vm->asked_fd < 0)
+        return fail_errno(error, "cannot make an eventfd");
+    g_unix_fd_add_full(G_PRIORITY_HIGH, vm->asked_fd, G_IO_IN, take_requests, vm, NULL);
+    return true;
+}
+
+/* Any thread. */
 static void ask(struct vm *vm, unsigned bit)
 {
     if (!atomic_fetch_or(&vm->asked, bit))
-        g_idle_add_full(G_PRIORITY_HIGH, take_requests, vm, NULL);
+        eventfd_write(vm->asked_fd, 1);
 }
 
 void vm_request_shutdown(struct vm *vm, enum vm_shutdown_cause cause)

@@ -60,6 +60,7 @@ struct vm {
     GMainLoop *loop;
     atomic_uint asked; /* what vm_request_*() want of the main loop, see vm.c */
     atomic_int asked_exit_code;
+    int asked_fd; /* [const] eventfd that wakes the main loop for `asked` */
 };
 
 /* Takes `config` over, in failure too. Chooses the first engine of config->engines that works here.
