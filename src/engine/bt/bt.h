@@ -258,6 +258,8 @@ struct bt_call {
 
 #define RETURN_STACK_BYTES (64u << 10)
 #define BOUNCE_BYTES 8192
+#define BOUNCE_GUARD 8192 /* two pages: an access may cross from one into the other */
+#define BOUNCE_MASKED 64  /* largest access of which single bytes are masked off */
 
 struct bt_vcpu {
     struct x86_cpu cpu; /* first: offsets are small */
@@ -301,12 +303,13 @@ struct bt_vcpu {
         uint64_t gpa[2];    /* of the first byte and of the next page */
         uint8_t *host[2];   /* RAM, or NULL: device */
         unsigned first;     /* bytes in the first page */
+        uint8_t before[BOUNCE_MASKED]; /* a masked access: what was there */
     } bounce;
     /* Registers of a gather, scatter or byte-masked store, see gather.c. */
     struct {
         uint8_t data[64], index[64], mask[64];
     } gather __attribute__((aligned(64)));
-    uint8_t *bounce_memory; /* no access | BOUNCE_BYTES | no access */
+    uint8_t *bounce_memory; /* no access | BOUNCE_BYTES | no access; no access: BOUNCE_GUARD */
     uint8_t *return_stack;  /* with guard pages on both sides */
 
     uint64_t large_low[2], large_high[2]; /* range of large-page fills: user, kernel */

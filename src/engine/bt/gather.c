@@ -113,10 +113,12 @@ static enum x86_next execute_gather(struct x86_cpu *cpu, const struct x86_insn *
     for (unsigned n = 0; n < g->elements; n++) {
         if (g->vector_mask) {
             uint8_t *mask = v->gather.mask + n * g->element_bytes;
-            if (mask[g->element_bytes - 1] & 0x80) {
+            if (mask[g->element_bytes - 1] & 0x80)
                 gather_element(v, insn, g, n);
-                x86_zero(mask, g->element_bytes);
-            }
+            if (g->element_bytes == 8)
+                *(uint64_t *)mask = 0;
+            else
+                *(uint32_t *)mask = 0;
         } else if (*opmask >> n & 1) {
             gather_element(v, insn, g, n);
             *opmask &= ~(1ull << n);
@@ -158,6 +160,7 @@ static enum x86_next execute_maskmov(struct x86_cpu *cpu, const struct x86_insn 
 
 #define LOAD 0
 #define STORE 1
+typedef void emit_move(struct emit *e, bool store, unsigned reg, int32_t offset);
 
 #define DATA CPU_OFFSET(gather.data)
 #define INDEX CPU_OFFSET(gather.index)
@@ -255,8 +258,9 @@ static void emit_gather(struct translator *t, const struct insn *insn, struct ga
     struct emit *e = &t->e;
     const ZydisDecodedOperand *data = &insn->op[g->scatter ? 2 : 0];
     const ZydisDecodedOperand *mask = &insn->op[g->vector_mask ? 2 : 1];
-    void (*move)(struct emit *, bool, unsigned, int32_t) = g->vector_mask ? emit_ymm : emit_zmm;
-    void (*move_mask)(struct emit *, bool, unsigned, int32_t) = g->vector_mask ? emit_ymm : emit_opmask;
+    /* VEX forms too change the whole register, but not before they are through. */
+    emit_move *move = __builtin_cpu_supports("avx512f") ? emit_zmm : emit_ymm;
+    emit_move *move_mask = g->vector_mask ? move : emit_opmask;
 
     uint8_t *over = emit_jmp_later(e);
     g->load = (void (*)(void))emit_here(e);

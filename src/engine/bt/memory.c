@@ -143,6 +143,8 @@ static struct part find_part(struct bt_vcpu *v, uint64_t addr, bool write, bool 
 {
     struct x86_cpu *cpu = &v->cpu;
     struct x86_walk walk;
+    if (unlikely(x86_code64(cpu) && !x86_canonical(cpu, addr))) /* checked before, if not masked */
+        return (struct part){ .present = false };
     if (!x86_walk(cpu, addr, (write ? X86_WRITE : X86_READ) | x86_user(cpu), &walk)) {
         if (masked)
             return (struct part){ .present = false };
@@ -173,14 +175,36 @@ static void part_write(struct bt_vcpu *v, uint64_t gpa, uint8_t *host, const uin
     }
 }
 
+/* Writes one page's part of the buffer back. Of a masked access only what changed: the rest may have
+ * been written by another vCPU meanwhile. */
+static void part_commit(struct bt_vcpu *v, unsigned i)
+{
+    unsigned start = i ? v->bounce.first : 0, end = i ? v->bounce.size : v->bounce.first;
+    const uint8_t *data = v->bounce.data, *before = v->bounce.before;
+    bool masked = v->bounce.access & ACCESS_MASKED && v->bounce.size <= BOUNCE_MASKED;
+    if (!v->bounce.present[i])
+        return;
+    for (unsigned from = start, to; from < end; from = to) {
+        to = masked ? from : end;
+        while (to < end && data[to] != before[to])
+            to++;
+        if (to > from)
+            part_write(v, v->bounce.gpa[i] + (from - start),
+                       v->bounce.host[i] ? v->bounce.host[i] + (from - start) : NULL, data + from,
+                       to - from);
+        else
+            to++;
+    }
+}
+
 /* Where in the buffer the operand goes: aligned as in the guest to 64 bytes; at an edge of the
- * accessible part if some of it must not be touched. */
+ * accessible part if some of it must not be touched, with the same distance to the page's end. */
 static uint8_t *bounce_place(struct bt_vcpu *v, uint64_t addr, unsigned size, unsigned first,
                              const struct part part[2])
 {
-    uint8_t *low = v->bounce_memory + 4096, *high = low + BOUNCE_BYTES;
+    uint8_t *low = v->bounce_memory + BOUNCE_GUARD, *high = low + BOUNCE_BYTES;
     if (!part[0].present && (size == first || !part[1].present))
-        return low - 4096 + (addr & 63); /* all of it faults */
+        return low - BOUNCE_GUARD + (addr & 4095); /* all of it faults */
     if (!part[0].present)
         return low - first;
     if (size > first && !part[1].present)
@@ -235,11 +259,17 @@ static uint64_t bounce(struct bt_vcpu *v, uint64_t addr, uint64_t place, uint32_
     v->bounce.addr = addr;
     v->bounce.first = first;
     v->bounce.data = data;
+    v->bounce.access = access;
+    v->bounce.active = write;
     if (write) {
-        v->bounce.active = true;
+        if (masked && size <= BOUNCE_MASKED) {
+            for (unsigned i = 0; i < 2; i++)
+                if (part[i].present)
+                    x86_copy(v->bounce.before + (i ? first : 0), data + (i ? first : 0),
+                             i ? size - first : first);
+        }
         v->bounce.exit_after = false;
         v->bounce.size = size;
-        v->bounce.access = access;
         for (unsigned i = 0; i < 2; i++) {
             v->bounce.present[i] = part[i].present;
             v->bounce.gpa[i] = part[i].gpa;
@@ -252,12 +282,9 @@ static uint64_t bounce(struct bt_vcpu *v, uint64_t addr, uint64_t place, uint32_
 }
 
 /* The last byte must be canonical too: an access may straddle the edge. */
-static void check_canonical(struct bt_vcpu *v, uint64_t addr, unsigned size, uint32_t access)
+static bool canonical(const struct x86_cpu *cpu, uint64_t addr, unsigned size)
 {
-    struct x86_cpu *cpu = &v->cpu;
-    if (likely(x86_canonical(cpu, addr) && x86_canonical(cpu, addr + size - 1)))
-        return;
-    x86_raise_error(cpu, access & ACCESS_STACK ? VECTOR_SS : VECTOR_GP, 0);
+    return x86_canonical(cpu, addr) && x86_canonical(cpu, addr + size - 1);
 }
 
 uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, void *return_address)
@@ -268,14 +295,15 @@ uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, voi
     uint64_t place = addr; /* what the code adds the result to */
     struct bt_block *block = synchronize(v, return_address);
 
-    if (x86_code64(cpu))
-        check_canonical(v, addr, size, access);
-    else
+    bool valid = !x86_code64(cpu) || canonical(cpu, addr, size);
+    if (!x86_code64(cpu))
         addr = (uint32_t)addr;
+    if (unlikely(!valid && !(access & ACCESS_MASKED)))
+        x86_raise_error(cpu, access & ACCESS_STACK ? VECTOR_SS : VECTOR_GP, 0);
     if (block->mode & MODE_WATCH)
         cpu->debug_pending |= x86_breakpoints(cpu, addr, size, write ? X86_WATCH_WRITE : X86_WATCH_READ);
 
-    if ((addr & 4095) + size <= 4096) {
+    if (valid && (addr & 4095) + size <= 4096) {
         struct x86_walk walk = { 0 };
         bool user = cpu->cpl == 3, mapped;
         mapped = x86_walk(cpu, addr, (write ? X86_WRITE : X86_READ) | (user ? X86_USER : 0), &walk);
@@ -319,11 +347,8 @@ bool bt_helper_commit(struct bt_vcpu *v, void *return_address)
 {
     if (v->bounce.active) {
         v->bounce.active = false;
-        if (v->bounce.present[0])
-            part_write(v, v->bounce.gpa[0], v->bounce.host[0], v->bounce.data, v->bounce.first);
-        if (v->bounce.size > v->bounce.first && v->bounce.present[1])
-            part_write(v, v->bounce.gpa[1], v->bounce.host[1], v->bounce.data + v->bounce.first,
-                       v->bounce.size - v->bounce.first);
+        for (unsigned i = 0; i < 2; i++)
+            part_commit(v, i);
     }
     struct bt_block *block = bt_block_of_code(v->bt, (uint8_t *)return_address - 1);
     /* A device may have raised an interrupt by this write: it is taken at once, as hardware does. */

@@ -347,7 +347,7 @@ static bool bt_vcpu_init(struct vcpu *vcpu, GError **error)
     v->bit_index_mask[1] = 63;
     v->translator = g_new0(struct translator, 1);
     v->return_stack = map_guarded(RETURN_STACK_BYTES, 4096);
-    v->bounce_memory = map_guarded(BOUNCE_BYTES, 4096);
+    v->bounce_memory = map_guarded(BOUNCE_BYTES, BOUNCE_GUARD);
     if (!v->return_stack || !v->bounce_memory)
         return fail_errno(error, "cannot map the stacks of CPU %u", vcpu->index);
     v->return_base = (uint64_t)v->return_stack + 4096 + RETURN_STACK_BYTES - 16;
@@ -375,7 +375,7 @@ static void bt_vcpu_destroy(struct vcpu *vcpu)
     if (v->schedstat >= 0)
         close(v->schedstat);
     munmap(v->return_stack, RETURN_STACK_BYTES + 2 * 4096);
-    munmap(v->bounce_memory, BOUNCE_BYTES + 2 * 4096);
+    munmap(v->bounce_memory, BOUNCE_BYTES + 2 * BOUNCE_GUARD);
     g_free(v->translator);
 }
 

@@ -73,12 +73,19 @@ static bool bounce_fault(struct bt_vcpu *v, uint64_t address)
 {
     struct x86_cpu *cpu = &v->cpu;
     uint64_t low = (uint64_t)v->bounce_memory, data = (uint64_t)v->bounce.data;
-    if (address - low >= BOUNCE_BYTES + 2 * 4096)
+    if (address - low >= BOUNCE_BYTES + 2 * BOUNCE_GUARD)
         return false;
     uint64_t guest = v->bounce.addr + (address > data ? address - data : 0);
     struct x86_walk walk;
     bool write = v->bounce.active;
     v->bounce.active = false;
+    if (x86_code64(cpu) && !x86_canonical(cpu, guest)) {
+        cpu->fault_vector = v->bounce.access & ACCESS_STACK ? VECTOR_SS : VECTOR_GP;
+        cpu->fault_has_error = true;
+        return true;
+    }
+    if (!x86_long_mode(cpu))
+        guest = (uint32_t)guest;
     if (x86_walk(cpu, guest, (write ? X86_WRITE : X86_READ) | (cpu->cpl == 3 ? X86_USER : 0), &walk)) {
         /* Mapped meanwhile: just do it again. */
         cpu->fault_vector = 0xff;
