@@ -43,24 +43,21 @@ static bool routes_set(const struct engine_vm *kvm)
     return ioctl(kvm->fd, KVM_SET_GSI_ROUTING, &table) == 0;
 }
 
-/* A host without in-kernel controllers, or whose routing cannot be set, gets those of src/hw/intc.
- * The choice must fall before any controller exists: it cannot be undone. */
-bool kvm_irqchip_create(struct vm *vm, GError **error)
+bool kvm_irqchip_offered(const struct engine_vm *kvm)
 {
-    struct engine_vm *kvm = vm->engine_vm;
-    if (vm->config->own_irqchip || !kvm_has(kvm, KVM_CAP_IRQCHIP) || !kvm_has(kvm, KVM_CAP_PIT2)
-        || !kvm_has(kvm, KVM_CAP_IRQ_ROUTING))
-        return true;
-    if (ioctl(kvm->fd, KVM_CREATE_IRQCHIP, 0) < 0) {
-        warn("this host's KVM refuses in-kernel interrupt controllers (%s); using Yado's own",
-             strerror(errno));
-        return true;
-    }
+    return kvm_has(kvm, KVM_CAP_IRQCHIP) && kvm_has(kvm, KVM_CAP_PIT2)
+           && kvm_has(kvm, KVM_CAP_IRQ_ROUTING);
+}
+
+bool kvm_irqchip_create(struct engine_vm *kvm, GError **error)
+{
     struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+    if (ioctl(kvm->fd, KVM_CREATE_IRQCHIP, 0) < 0)
+        return fail_errno(error, "KVM refuses to create them");
     if (ioctl(kvm->fd, KVM_CREATE_PIT2, &pit) < 0)
-        return fail_errno(error, "KVM has interrupt controllers but refuses their timer");
+        return fail_errno(error, "KVM refuses their timer");
     if (!routes_set(kvm))
-        return fail_errno(error, "KVM refuses the routing of interrupt lines");
+        return fail_errno(error, "KVM refuses their wiring");
     kvm->irqchip = true;
     return true;
 }

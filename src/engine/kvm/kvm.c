@@ -169,14 +169,44 @@ static bool kernel_part_create(struct vm *vm, GError **error)
     return false;
 }
 
+/* Memory first: once there are controllers, whose ports KVM watches, a new slot has to wait some
+ * milliseconds for the readers of its tables. */
+static bool kernel_machine_new_with(struct vm *vm, bool irqchip, GError **error)
+{
+    struct engine_vm *kvm = vm->engine_vm;
+    kvm->fd = machine_fd_new(kvm->system_fd, error);
+    if (kvm->fd < 0)
+        return false;
+    reserve_real_mode_pages(kvm);
+    if (!kvm_slots_init(vm, error))
+        return false;
+    return !irqchip || !kvm_irqchip_offered(kvm) || kvm_irqchip_create(kvm, error);
+}
+
+/* A host that refuses interrupt controllers in the kernel gets those of src/hw/intc, in a new
+ * machine: what has been created cannot be taken back. */
+static bool kernel_machine_new(struct vm *vm, GError **error)
+{
+    struct engine_vm *kvm = vm->engine_vm;
+    g_autoptr(GError) reason = NULL;
+    if (vm->config->own_irqchip)
+        return kernel_machine_new_with(vm, false, error);
+    if (kernel_machine_new_with(vm, true, &reason))
+        return true;
+    kvm_slots_free(kvm);
+    util_close_fd(&kvm->fd);
+    kvm->fd = -1;
+    if (!kernel_machine_new_with(vm, false, error))
+        return false;
+    warn("interrupt controllers are not in the kernel: %s", reason->message);
+    return true;
+}
+
 static bool machine_init(struct vm *vm, GError **error)
 {
     struct engine_vm *kvm = vm->engine_vm;
     kvm->system_fd = device_open(error);
-    if (kvm->system_fd < 0)
-        return false;
-    kvm->fd = machine_fd_new(kvm->system_fd, error);
-    if (kvm->fd < 0)
+    if (kvm->system_fd < 0 || !kernel_machine_new(vm, error))
         return false;
     int bytes = ioctl(kvm->system_fd, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (bytes < (int)sizeof(struct kvm_run))
@@ -186,11 +216,10 @@ static bool machine_init(struct vm *vm, GError **error)
     if (cpus_max > 0 && vm->config->cpus > (unsigned)cpus_max)
         return fail(error, "-smp %u: this host's KVM runs at most %d CPUs in a machine",
                     vm->config->cpus, cpus_max);
-    reserve_real_mode_pages(kvm);
-    /* Memory first: once there are controllers, whose ports KVM watches, a new slot has to wait
-     * some milliseconds for the readers of its tables. */
-    return kvm_slots_init(vm, error) && kvm_irqchip_create(vm, error) && kvm_cpuid_query(vm, error)
-           && kernel_part_create(vm, error);
+    if (!kvm_cpuid_query(vm, error) || !kernel_part_create(vm, error))
+        return false;
+    kvm_slots_listen(vm);
+    return true;
 }
 
 static bool kvm_vm_init(struct vm *vm, GError **error)

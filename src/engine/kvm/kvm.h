@@ -76,12 +76,15 @@ void kvm_warn_refused(struct engine_vm *kvm, enum kvm_feature feature, const cha
 
 bool kvm_has(const struct engine_vm *kvm, int capability);
 
-/* slots.c. Main loop. */
+/* slots.c. Main loop. kvm_slots_listen(): from now on, follow changes of the memory's topology. */
 bool kvm_slots_init(struct vm *vm, GError **error);
+void kvm_slots_listen(struct vm *vm);
 void kvm_slots_free(struct engine_vm *kvm);
 
-/* irqchip.c */
-bool kvm_irqchip_create(struct vm *vm, GError **error);
+/* irqchip.c. A machine in which kvm_irqchip_create() has failed may have half of the controllers
+ * and cannot be used any more. */
+bool kvm_irqchip_offered(const struct engine_vm *kvm);
+bool kvm_irqchip_create(struct engine_vm *kvm, GError **error);
 void kvm_irqchip_set(struct vm *vm, unsigned gsi, bool level);
 void kvm_irqchip_reset(struct vm *vm);
 void kvm_lapic_reset(struct vcpu *vcpu);

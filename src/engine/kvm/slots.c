@@ -117,10 +117,12 @@ bool kvm_slots_init(struct vm *vm, GError **error)
     kvm->read_only_slots = kvm_has(kvm, KVM_CAP_READONLY_MEM);
     kvm->slots = g_array_new(FALSE, TRUE, sizeof(struct kvm_slot));
     kvm->wanted = g_array_new(FALSE, TRUE, sizeof(struct kvm_slot));
-    if (!slots_sync(vm, error))
-        return false;
+    return slots_sync(vm, error);
+}
+
+void kvm_slots_listen(struct vm *vm)
+{
     address_space_listen(vm->memory, memory_changed, vm);
-    return true;
 }
 
 void kvm_slots_free(struct engine_vm *kvm)
@@ -129,4 +131,5 @@ void kvm_slots_free(struct engine_vm *kvm)
         g_array_free(kvm->slots, TRUE);
     if (kvm->wanted)
         g_array_free(kvm->wanted, TRUE);
+    kvm->slots = kvm->wanted = NULL;
 }

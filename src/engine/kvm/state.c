@@ -240,8 +240,9 @@ static void sregs_fetch(struct vcpu *vcpu)
     X(rdx, RDX) \
     X(rbx, RBX) \
     X(rsp, RSP) \
-    X(rbp, RBP) X(rsi, RSI) X(rdi, RDI) X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11) X(r12, R12) \
-        X(r13, R13) X(r14, R14) X(r15, R15)
+    X(rbp, RBP) \
+    X(rsi, RSI) X(rdi, RDI) X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11) X(r12, R12) X(r13, R13) \
+        X(r14, R14) X(r15, R15)
 
 static bool regs_load(struct vcpu *vcpu, GError **error)
 {
