@@ -473,9 +473,13 @@ static void bt_state_get(struct vcpu *vcpu)
     v->cpu.cr8 = lapic_tpr_get(vcpu->apic) >> 4;
 }
 
+/* After a reset, memory holds other code than before: the loader does not tell. */
 static void bt_state_put(struct vcpu *vcpu)
 {
-    bt_state_changed(vcpu->engine);
+    struct bt_vcpu *v = vcpu->engine;
+    if (vcpu->index == 0 && v->bt->block_count)
+        bt_flush_code(v);
+    bt_state_changed(v);
 }
 
 const struct engine_ops engine_bt = {
