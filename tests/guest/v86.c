@@ -94,6 +94,9 @@ void guest_main(void)
     memcpy(low, v86_code, v86_code_end - v86_code);
     store32((void *)0x20010, 41);
     store32((void *)0x20000, 0);
+    /* what iret with IOPL 3 pops: back to the int3 at offset 0 */
+    store32((void *)0x31000, V86_CS << 16 | CASE(v86_int3));
+    store32((void *)0x31004, FLAG_IOPL | 2);
     handlers[VECTOR_BP] = note_segments;
     enter(v86_int3, 0, 0);
     expect_v86("int3 leaves V86 mode", VECTOR_BP, 0, v86_int3_end);
