@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Executes noise. The guest may do whatever noise does, usually a triple fault, which is a reset and with
+"""Executes noise: garbage.py [SEED...], 0 to 7 if none is given. The guest may do whatever noise does, usually a triple fault, which is a reset and with
 -no-reboot the end with status 0. It may also loop for ever; then it is stopped after a moment. The
 program must neither crash nor complain about itself."""
 
@@ -8,13 +8,14 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 
 from yadotest import ENGINE, PATIENCE, SYSTEM, done, guest_file, ok
 
 FOLDER = tempfile.mkdtemp()
 SECONDS = 1.5
-ROUNDS = 8
+SEEDS = [int(seed) for seed in sys.argv[1:]] or range(8)
 
 
 def endure(name, options):
@@ -49,7 +50,7 @@ def written(name, content):
 def main():
     kernel = open(guest_file("vmlinuz"), "rb").read()
     setup_size = (kernel[0x1F1] + 1) * 512
-    for seed in range(ROUNDS):
+    for seed in SEEDS:
         noise = random.Random(seed)
         endure(f"noise {seed} as a kernel", ["-kernel", written("kernel", kernel[:setup_size]
                 + noise.randbytes(len(kernel) - setup_size))])
