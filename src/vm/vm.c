@@ -303,8 +303,8 @@ static bool machine_reset(struct vm *vm, GError **error)
     return machine_load(vm, error);
 }
 
-/* Looks once a millisecond whether a vCPU is in user mode, where the engine does not tell by itself
- * (KVM cannot). Only with -timing, and only until the first is found. */
+/* Looks every millisecond or so whether a vCPU is in user mode, where the engine does not tell by
+ * itself (KVM cannot). Only with -timing, and only until the first is found. */
 static gboolean sample_user_mode(gpointer opaque)
 {
     struct vm *vm = opaque;
@@ -341,7 +341,7 @@ bool vm_start(struct vm *vm, GError **error)
     engine_report(vm);
     timing_mark(TIMING_LOADED);
     if (vm->config->timing)
-        g_timeout_add(1, sample_user_mode, vm);
+        g_timeout_add(MAX(1, vm->config->cpus / 4), sample_user_mode, vm);
     if (!vm->config->start_paused)
         vcpus_go(vm);
     return true;
