@@ -96,7 +96,7 @@ enum bt_mode {
     MODE_SINGLY = 1u << 11, /* every access looked up on its own: a shared one failed */
     MODE_PROTECTED = 1u << 12,
     MODE_V86 = 1u << 13,
-    MODE_WATCH = 1u << 14,  /* data breakpoints are armed: every access goes through C */
+    MODE_CHECKED = 1u << 14, /* data breakpoints or #AC are armed: every access goes through C */
 };
 
 struct bt_block;
@@ -121,8 +121,10 @@ struct bt_map {
     uint32_t host;  /* from the block's start */
     uint16_t guest; /* from the block's rip */
     uint8_t length; /* of the guest instruction */
-    uint8_t flags;
+    uint8_t flags;  /* MAP_* */
 };
+
+#define MAP_SPILLED 1u /* at a host fault RAX and RDX are in spill[] */
 
 struct bt_block {
     uint64_t rip;     /* linear address, CS base included in non-64-bit code: see cs_base */
@@ -244,6 +246,8 @@ struct bt {
 #define ACCESS_NO_EXIT (1u << 16) /* the block ends with this instruction anyway */
 #define ACCESS_STACK (1u << 17)   /* #SS, not #GP, if not canonical */
 #define ACCESS_SEG_SHIFT 20
+#define ACCESS_GP_SHIFT 24 /* 3 bits: log2 of the alignment without which the instruction raises #GP */
+#define ACCESS_AC_SHIFT 27 /* 3 bits: the same for #AC */
 
 /* An instruction executed in C, in the block's memory. */
 struct bt_call {
@@ -256,6 +260,7 @@ struct bt_call {
 
 /* ---- per vCPU ---------------------------------------------------------------------------------- */
 
+#define SHARED_SLOTS 4
 #define RETURN_STACK_BYTES (64u << 10)
 #define BOUNCE_BYTES 8192
 #define BOUNCE_GUARD 8192 /* two pages: an access may cross from one into the other */
@@ -275,6 +280,7 @@ struct bt_vcpu {
     uint64_t return_sp;   /* host stack pointer of translated code while C runs */
     uint64_t flags_ax;    /* lahf/seto image of the guest's arithmetic flags */
     uint64_t spill[2];
+    uint64_t shared[SHARED_SLOTS]; /* addends of lookups, inside one block */
     struct bt_vcpu *self;
 
     /* C only. */
@@ -399,6 +405,8 @@ void bt_flags_in(struct bt_vcpu *v);  /* thunk's image → cpu.rflags */
 void bt_flags_out(struct bt_vcpu *v); /* and back; clears the arithmetic bits in cpu.rflags */
 bool bt_helper_commit(struct bt_vcpu *v, void *return_address);
 bool bt_helper_execute(struct bt_vcpu *v, struct bt_call *call);
+/* The block for the access at cpu.rip without shared lookups, to jump to from the memory passage. */
+void *bt_singly(struct bt_vcpu *v);
 void *bt_helper_link(struct bt_vcpu *v, struct bt_exit *exit);
 void *bt_helper_request(struct bt_vcpu *v, struct bt_exit *exit);
 void *bt_helper_dead(struct bt_vcpu *v, uint8_t *return_address);

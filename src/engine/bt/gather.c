@@ -7,7 +7,7 @@
  * registers by a little piece of translated code (`load`), because the instruction can be restarted:
  * finished elements have their mask bit cleared. (Intel SDM vol. 2, VPGATHERDD: "If a fault is
  * triggered by an element and delivered, all elements closer to the LSB of the destination will be
- * completed".) None of them checks alignment but MASKMOVQ.
+ * completed".) None of them checks alignment but the byte-masked stores: 8 bytes.
  *
  * Runs with guest vector registers live. */
 #include "engine/bt/translate.h"
@@ -104,11 +104,18 @@ static void gather_element(struct bt_vcpu *v, const struct x86_insn *insn, const
         *(uint32_t *)(g->scatter ? host : data) = *(uint32_t *)(g->scatter ? data : host);
 }
 
+/* Of the data register, above the elements. A scatter's is not loaded again. */
+static void zero_rest(struct bt_vcpu *v, unsigned used)
+{
+    x86_zero(v->gather.data + used, sizeof(v->gather.data) - used);
+}
+
 static enum x86_next execute_gather(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     struct bt_vcpu *v = bt_of(cpu);
     const struct gather *g = gather_of(insn);
     uint64_t *opmask = (uint64_t *)v->gather.mask;
+    unsigned used = g->elements * g->element_bytes;
 
     for (unsigned n = 0; n < g->elements; n++) {
         if (g->vector_mask) {
@@ -122,12 +129,11 @@ static enum x86_next execute_gather(struct x86_cpu *cpu, const struct x86_insn *
         } else if (*opmask >> n & 1) {
             gather_element(v, insn, g, n);
             *opmask &= ~(1ull << n);
+            zero_rest(v, used); /* EVEX forms clear the rest of the register with the first element */
         }
     }
-    unsigned used = g->elements * g->element_bytes;
     x86_zero(v->gather.mask, sizeof(v->gather.mask));
-    if (!g->scatter)
-        x86_zero(v->gather.data + used, sizeof(v->gather.data) - used);
+    zero_rest(v, used);
     make_visible(v, g);
     cpu->rip = g->call.next_rip;
     return X86_NEXT;
@@ -142,12 +148,12 @@ static enum x86_next execute_maskmov(struct x86_cpu *cpu, const struct x86_insn 
     uint64_t offset = cpu->regs[RDI];
     if (insn->addr_width < 8)
         offset &= (1ull << insn->addr_width * 8) - 1;
-    uint64_t linear = x86_seg_check(cpu, insn->segment, offset, g->elements, true);
+    /* Faults for bytes that are masked off "may" be reported: some processors do, so do we. */
+    uint64_t linear = x86_seg_check(cpu, insn->segment, offset, 8, true);
+    if (g->elements == 16)
+        x86_seg_check(cpu, insn->segment, offset, 16, true);
+    x86_probe(cpu, linear, g->elements, X86_WRITE | x86_user(cpu));
 
-    for (unsigned n = 0; n < g->elements; n++)
-        if (mask[n] & 0x80)
-            x86_probe(cpu, x86_code64(cpu) ? linear + n : (uint32_t)(linear + n), 1,
-                      X86_WRITE | x86_user(cpu));
     for (unsigned n = 0; n < g->elements; n++)
         if (mask[n] & 0x80)
             x86_store(cpu, x86_code64(cpu) ? linear + n : (uint32_t)(linear + n), data[n], 1,

@@ -108,7 +108,9 @@ uint32_t bt_current_mode(struct bt_vcpu *v)
     if (cpu->rflags & FLAG_TF || x86_breakpoints_enabled(cpu, X86_WATCH_EXEC))
         mode |= MODE_STEP;
     if (x86_breakpoints_enabled(cpu, X86_WATCH_READ))
-        mode |= MODE_STEP | MODE_WATCH;
+        mode |= MODE_STEP | MODE_CHECKED;
+    if (unlikely(cpu->rflags & FLAG_AC) && cpu->cpl == 3 && cpu->cr0 & CR0_AM)
+        mode |= MODE_CHECKED;
     return mode;
 }
 
@@ -189,6 +191,18 @@ void bt_redispatch(struct bt_vcpu *v)
 {
     __asm__ volatile("jmp *%0" : : "r"(v->bt->thunk.dispatch));
     __builtin_unreachable();
+}
+
+void *bt_singly(struct bt_vcpu *v)
+{
+    uint32_t mode = bt_current_mode(v) | MODE_SINGLY;
+    uint64_t flushes = v->bt->flushes;
+    struct bt_block *block = block_at_rip(v, mode);
+    if (v->bt->flushes != flushes) { /* the way back is gone */
+        v->singly = true;
+        bt_redispatch(v);
+    }
+    return block->code;
 }
 
 bool bt_helper_execute(struct bt_vcpu *v, struct bt_call *call)

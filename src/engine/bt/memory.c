@@ -287,6 +287,18 @@ static bool canonical(const struct x86_cpu *cpu, uint64_t addr, unsigned size)
     return x86_canonical(cpu, addr) && x86_canonical(cpu, addr + size - 1);
 }
 
+/* Both faults come before the page fault. (Intel SDM vol. 3, 6.9 leaves it open; processors agree.) */
+static void check_alignment(struct x86_cpu *cpu, uint64_t addr, uint32_t access)
+{
+    uint64_t gp = (1u << (access >> ACCESS_GP_SHIFT & 7)) - 1, ac = (1u << (access >> ACCESS_AC_SHIFT & 7)) - 1;
+    if (likely(!(addr & (gp | ac))))
+        return;
+    if (addr & ac && cpu->rflags & FLAG_AC && cpu->cpl == 3 && cpu->cr0 & CR0_AM)
+        x86_raise_error(cpu, VECTOR_AC, 0);
+    if (addr & gp)
+        x86_raise_error(cpu, VECTOR_GP, 0);
+}
+
 uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, void *return_address)
 {
     struct x86_cpu *cpu = &v->cpu;
@@ -300,7 +312,8 @@ uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, voi
         addr = (uint32_t)addr;
     if (unlikely(!valid && !(access & ACCESS_MASKED)))
         x86_raise_error(cpu, access & ACCESS_STACK ? VECTOR_SS : VECTOR_GP, 0);
-    if (block->mode & MODE_WATCH)
+    check_alignment(cpu, addr, access);
+    if (block->mode & MODE_CHECKED)
         cpu->debug_pending |= x86_breakpoints(cpu, addr, size, write ? X86_WATCH_WRITE : X86_WATCH_READ);
 
     if (valid && (addr & 4095) + size <= 4096) {
@@ -325,8 +338,10 @@ uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, voi
         }
     }
     if (access & ACCESS_SHARED) { /* one by one instead */
-        v->singly = true;
-        bt_redispatch(v);
+        *(void **)v->return_sp = bt_singly(v);
+        resume_fpu(v);
+        bt_flags_out(v);
+        return 0;
     }
     uint64_t result = bounce(v, addr, place, access, block);
     bt_flags_out(v);

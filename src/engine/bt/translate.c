@@ -226,7 +226,6 @@ done:
 
 static void emit_cold(struct translator *t)
 {
-    struct shared shared = t->shared;
     for (unsigned i = 0; i < t->cold_count && !t->e.overflow; i++) {
         struct cold *cold = &t->cold[i];
         if (t->e.end - t->e.p < 256) {
@@ -246,7 +245,6 @@ static void emit_cold(struct translator *t)
             translate_cold_flow(t, cold);
         }
     }
-    t->shared = shared;
 }
 
 static void reset(struct translator *t, unsigned insns)
@@ -255,7 +253,7 @@ static void reset(struct translator *t, unsigned insns)
     t->at = t->map_count = t->exit_count = t->cold_count = t->landing_count = 0;
     t->exit_fixup_count = 0;
     t->ended = false;
-    t->shared.valid = false;
+    shared_end(t);
     t->e.p = t->bt->code_next + t->bt->code_write_offset;
     t->e.end = t->e.p + BLOCK_CODE_BYTES;
     t->e.overflow = false;

@@ -70,10 +70,11 @@ struct cold {
     bool poll;
 };
 
-/* A lookup that is still good: T1 holds the addend for [base + low, base + high), counted from where
- * the base register was then; it has moved by `moved` since. */
+/* A lookup that is still good: its addend serves [base + low, base + high), counted from where the base
+ * register was then; it has moved by `moved` since. The addend is in T1 until something else needs
+ * that, and in the slot's place in struct bt_vcpu. */
 struct shared {
-    bool valid, write;
+    bool valid, write, in_t1, stored;
     uint8_t guest_base;
     int32_t low, high, moved;
 };
@@ -89,7 +90,8 @@ struct translator {
     bool code64, flat;
     unsigned count, at; /* instructions; the one being emitted */
     bool ended;         /* control does not fall through */
-    struct shared shared;
+    struct shared shared[SHARED_SLOTS];
+    unsigned next_shared;
     unsigned map_count, exit_count, cold_count, landing_count;
     struct bt_map map[BLOCK_INSNS * 6];
     struct bt_exit exits[BLOCK_EXITS];
@@ -117,9 +119,10 @@ struct address translate_address(struct translator *t, const struct insn *insn,
 void translate_access(struct translator *t, const struct insn *insn, struct address address,
                       uint32_t access, body_fn *body);
 void translate_cold_memory(struct translator *t, const struct cold *cold);
+/* Nothing looked up before holds any more. */
 void shared_end(struct translator *t);
-/* The base register moved by a known amount. */
-void shared_moved(struct translator *t, unsigned guest_reg, int32_t delta);
+/* T1 is about to be overwritten. */
+void shared_spoil(struct translator *t);
 /* After an instruction: forget what its register writes made stale. */
 void shared_update(struct translator *t, const struct insn *insn);
 

@@ -93,7 +93,8 @@ static bool mnemonic_excluded(const ZydisDecodedInstruction *info)
     case ZYDIS_MNEMONIC_UD1: case ZYDIS_MNEMONIC_UD2: case ZYDIS_MNEMONIC_SALC:
     case ZYDIS_MNEMONIC_HLT: case ZYDIS_MNEMONIC_CLZERO: case ZYDIS_MNEMONIC_LEA:
     case ZYDIS_MNEMONIC_NOP: case ZYDIS_MNEMONIC_FXSAVE: case ZYDIS_MNEMONIC_FXSAVE64:
-    case ZYDIS_MNEMONIC_FNSAVE: case ZYDIS_MNEMONIC_FNSTENV: case ZYDIS_MNEMONIC_RDTSC:
+    case ZYDIS_MNEMONIC_FNSAVE: case ZYDIS_MNEMONIC_FNSTENV:
+    case ZYDIS_MNEMONIC_FRSTOR: case ZYDIS_MNEMONIC_FLDENV: case ZYDIS_MNEMONIC_RDTSC:
     case ZYDIS_MNEMONIC_AAA: case ZYDIS_MNEMONIC_AAS: case ZYDIS_MNEMONIC_AAD:
     case ZYDIS_MNEMONIC_AAM: case ZYDIS_MNEMONIC_DAA: case ZYDIS_MNEMONIC_DAS:
     case ZYDIS_MNEMONIC_RDTSCP: case ZYDIS_MNEMONIC_RDPRU: case ZYDIS_MNEMONIC_MONITORX:
@@ -433,10 +434,10 @@ static void copy_body(struct translator *t, const struct insn *insn, const struc
         if (!implicit_rcx)
             s.temps[s.temp_count++] = S0;
         s.temps[s.temp_count++] = T1;
-        shared_end(t);
+        shared_spoil(t);
     }
     if (!m && homeless > s.temp_count - 1)
-        shared_end(t);
+        shared_spoil(t);
     if (homeless > s.temp_count) {
         t->e.overflow = true; /* no instruction needs as many; checked by the caller */
         return;
@@ -541,8 +542,8 @@ static void translate_bit_string(struct translator *t, const struct insn *insn)
         return;
     }
     struct address address = translate_address(t, insn, insn->mem, wide ? 8 : 4, true);
+    shared_spoil(t);
     unsigned index = use_reg(t, insn_gpr(insn->op[1].reg.value, &high), T1);
-    shared_end(t);
     if (!wide) {
         emit_movsxd(e, T1, index);
         index = T1;

@@ -105,7 +105,7 @@ struct address translate_address(struct translator *t, const struct insn *insn,
         address.disp = mem->mem.disp.value;
         return address;
     }
-    shared_end(t);
+    shared_spoil(t);
     effective_address(t, insn, mem);
     if (t->code64) {
         if (segment == SEG_FS || segment == SEG_GS) {
@@ -210,39 +210,42 @@ static int32_t register_move(struct translator *t, const struct insn *insn, unsi
     return 0;
 }
 
-/* Would emitting this instruction spoil T1? Kept simple: everything that is not a plain copied
- * instruction on registers with homes, or an access through the shared base. */
-static bool spoils_addend(struct translator *t, const struct insn *insn)
+/* Does emitting this instruction leave lookups valid (it may spoil T1, not more)? */
+static bool keeps_lookups(const struct insn *insn)
 {
-    if (insn->in_c || !copy_allowed(insn))
-        return true;
+    return !insn->in_c && (copy_allowed(insn) || insn->info.mnemonic == ZYDIS_MNEMONIC_LEA ||
+                           insn->info.meta.category == ZYDIS_CATEGORY_NOP ||
+                           insn->info.meta.category == ZYDIS_CATEGORY_WIDENOP);
+}
+
+/* Does emitting it leave T1 alone? */
+static bool keeps_t1(const struct insn *insn)
+{
     bool high;
     unsigned homeless = 0;
-    for (unsigned i = 0; i < insn->info.operand_count; i++) {
-        const ZydisDecodedOperand *op = &insn->op[i];
-        if (op->type == ZYDIS_OPERAND_TYPE_REGISTER) {
-            int reg = insn_gpr(op->reg.value, &high);
-            if (reg >= 0 && (host_home[reg] == H_NONE || high))
-                homeless++;
+    if (insn->mem && insn->info.mnemonic != ZYDIS_MNEMONIC_LEA)
+        return false;
+    for (unsigned i = 0; i < insn->info.operand_count; i++)
+        if (insn->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+            int reg = insn_gpr(insn->op[i].reg.value, &high);
+            homeless += reg >= 0 && host_home[reg] == H_NONE;
         }
-    }
-    if (insn->info.mnemonic == ZYDIS_MNEMONIC_LEA)
-        return false; /* uses T0 only, see translate_special() */
-    return insn->mem ? true : homeless > 1;
+    return homeless <= 1;
 }
 
 /* Extends [*low, *high) over the accesses that follow and could use the same lookup. Returns how many
- * there are, the present one included. */
+ * there are, the present one included; `*spoiled`: T1 is used otherwise before the last of them. */
 static unsigned share_ahead(struct translator *t, unsigned guest_base, int32_t *low, int32_t *high,
-                            bool *any_write)
+                            bool *any_write, bool *spoiled)
 {
     unsigned accesses = 0;
     int32_t moved = 0;
+    bool spoils = false;
     for (unsigned i = t->at; i < t->count; i++) {
         const struct insn *insn = &t->insns[i];
         int32_t disp;
         unsigned size;
-        bool write;
+        bool write, flow = insn_is_flow(insn);
         if (access_through(t, insn, guest_base, &disp, &size, &write)) {
             int32_t from = moved + disp, to = from + (int32_t)size;
             if (MAX(*high, to) - MIN(*low, from) > SHARE_SPAN)
@@ -250,14 +253,19 @@ static unsigned share_ahead(struct translator *t, unsigned guest_base, int32_t *
             *low = MIN(*low, from);
             *high = MAX(*high, to);
             *any_write |= write;
+            *spoiled |= spoils;
             accesses++;
-        } else if (insn_is_flow(insn)) {
-            if (!(insn->info.meta.category == ZYDIS_CATEGORY_COND_BR))
+        } else if (flow) {
+            if (insn->info.meta.category != ZYDIS_CATEGORY_COND_BR)
                 break;
-        } else if (spoils_addend(t, insn)) {
-            break;
+        } else {
+            int32_t ignored;
+            bool stack = special_stack_access(t, insn, &ignored, &size, &write, &ignored);
+            if (!stack && !keeps_lookups(insn))
+                break;
+            spoils |= stack || !keeps_t1(insn);
         }
-        if (insn_is_flow(insn) && insn->info.meta.category != ZYDIS_CATEGORY_COND_BR)
+        if (flow && insn->info.meta.category != ZYDIS_CATEGORY_COND_BR)
             break;
         int32_t step = register_move(t, insn, guest_base);
         if (step == INT32_MIN)
@@ -269,24 +277,63 @@ static unsigned share_ahead(struct translator *t, unsigned guest_base, int32_t *
 
 void shared_end(struct translator *t)
 {
-    t->shared.valid = false;
+    for (unsigned i = 0; i < SHARED_SLOTS; i++)
+        t->shared[i].valid = false;
 }
 
-void shared_moved(struct translator *t, unsigned guest_reg, int32_t delta)
+void shared_spoil(struct translator *t)
 {
-    if (t->shared.valid && t->shared.guest_base == guest_reg)
-        t->shared.moved += delta;
+    for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+        t->shared[i].in_t1 = false;
+        if (!t->shared[i].stored)
+            t->shared[i].valid = false;
+    }
 }
 
 void shared_update(struct translator *t, const struct insn *insn)
 {
-    if (!t->shared.valid)
-        return;
-    int32_t step = register_move(t, insn, t->shared.guest_base);
-    if (step == INT32_MIN)
-        shared_end(t);
-    else
-        t->shared.moved += step;
+    for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+        struct shared *shared = &t->shared[i];
+        if (!shared->valid)
+            continue;
+        int32_t step = register_move(t, insn, shared->guest_base);
+        if (step == INT32_MIN)
+            shared->valid = false;
+        else
+            shared->moved += step;
+    }
+}
+
+/* A slot whose lookup covers the access, with its addend brought into T1; or NULL. */
+static struct shared *shared_use(struct translator *t, struct address address, unsigned size, bool write)
+{
+    if (address.guest_base == X86_NO_REG)
+        return NULL;
+    for (unsigned i = 0; i < SHARED_SLOTS; i++) {
+        struct shared *shared = &t->shared[i];
+        if (!shared->valid || shared->guest_base != address.guest_base ||
+            shared->moved + address.disp < shared->low ||
+            shared->moved + address.disp + (int32_t)size > shared->high || (write && !shared->write))
+            continue;
+        if (!shared->in_t1) {
+            shared_spoil(t);
+            emit_load_vcpu(&t->e, T1, CPU_OFFSET(shared[0]) + 8 * (int32_t)i);
+            shared->in_t1 = true;
+        }
+        return shared;
+    }
+    return NULL;
+}
+
+static struct shared *shared_new(struct translator *t, unsigned guest_base)
+{
+    for (unsigned i = 0; i < SHARED_SLOTS; i++)
+        if (t->shared[i].valid && t->shared[i].guest_base == guest_base)
+            return &t->shared[i];
+    for (unsigned i = 0; i < SHARED_SLOTS; i++)
+        if (!t->shared[i].valid)
+            return &t->shared[i];
+    return &t->shared[t->next_shared++ % SHARED_SLOTS];
 }
 
 void translate_access(struct translator *t, const struct insn *insn, struct address address,
@@ -296,23 +343,23 @@ void translate_access(struct translator *t, const struct insn *insn, struct addr
     unsigned size = access & ACCESS_SIZE;
     bool write = access & ACCESS_WRITE;
     struct place place = { address.reg, T1, address.disp - TLB_SHIFT_BIAS };
-    struct shared *shared = &t->shared;
 
     translate_map(t, insn);
-    if (shared->valid && shared->guest_base == address.guest_base &&
-        shared->moved + address.disp >= shared->low &&
-        shared->moved + address.disp + (int32_t)size <= shared->high && (shared->write || !write)) {
+    if (shared_use(t, address, size, write)) {
         body(t, insn, &place);
         return;
     }
-    shared_end(t);
+    shared_spoil(t);
 
     int32_t low = address.disp, high = address.disp + size;
-    bool check_write = write;
-    if (address.guest_base != X86_NO_REG && !(t->mode & (MODE_SINGLY | MODE_WATCH)) &&
+    bool check_write = write, spoiled = false;
+    struct shared *shared = NULL;
+    if (address.guest_base != X86_NO_REG && !(t->mode & (MODE_SINGLY | MODE_CHECKED)) &&
         !(access & ACCESS_MASKED) && size <= 64 &&
-        share_ahead(t, address.guest_base, &low, &high, &check_write) > 1) {
+        share_ahead(t, address.guest_base, &low, &high, &check_write, &spoiled) > 1) {
+        shared = shared_new(t, address.guest_base);
         *shared = (struct shared){ .valid = true, .write = check_write, .low = low, .high = high,
+                                   .in_t1 = true, .stored = spoiled,
                                    .guest_base = address.guest_base };
         access = (access & ~ACCESS_SIZE) | ACCESS_SHARED | (high - low) | ACCESS_READ |
                  (check_write ? ACCESS_WRITE : 0);
@@ -322,10 +369,12 @@ void translate_access(struct translator *t, const struct insn *insn, struct addr
         check_write = write;
     }
 
-    uint8_t *hole = t->mode & MODE_WATCH
+    uint8_t *hole = t->mode & MODE_CHECKED
                         ? emit_jmp_later(e)
                         : emit_lookup(t, address.reg, low, high - low, check_write);
     uint8_t *resume = emit_here(e);
+    if (shared && spoiled)
+        emit_store_vcpu(e, CPU_OFFSET(shared[0]) + 8 * (int32_t)(shared - t->shared), T1);
     body(t, insn, &place);
 
     struct cold *cold = translate_add_cold(t, COLD_MEMORY);

@@ -296,6 +296,7 @@ static void xsave_body(struct translator *t, const struct insn *insn, const stru
     }
     emit_store_vcpu(e, CPU_OFFSET(spill[0]), H_RAX);
     emit_store_vcpu(e, CPU_OFFSET(spill[1]), H_RDX);
+    t->map[t->map_count - 1].flags = MAP_SPILLED;
     emit_and_vcpu(e, H_RAX, H_RAX, CPU_OFFSET(cpu.xcr0));
     emit_mov_imm(e, H_RDX, 0);
     emit_fpu_op(t, wide, opcode, reg, m);
@@ -315,14 +316,21 @@ static void fxsave_body(struct translator *t, const struct insn *insn, const str
     clear_pointers(t, m);
 }
 
-/* fnsave and fnstenv, 32-bit format: pointers at 12..27. (Intel SDM vol. 1, figure 8-9) */
-static void fnsave_body(struct translator *t, const struct insn *insn, const struct place *m)
+/* fnsave, fnstenv, frstor, fldenv. Pointers are at 12 to 27 of the 32-bit format, at 6 to 13 of the
+ * 16-bit format. The host uses the protected-mode formats; those of real mode differ only in the
+ * pointers, all zero here. (Intel SDM vol. 1, figures 8-9 to 8-12) */
+static void environment_body(struct translator *t, const struct insn *insn, const struct place *m)
 {
     struct emit *e = &t->e;
-    bool save = insn->info.mnemonic == ZYDIS_MNEMONIC_FNSAVE;
-    emit_op_mem(e, false, save ? 0xdd : 0xd9, 6, m->base, m->index, 0, m->disp);
-    for (unsigned offset = 12; offset < 28; offset += 4) {
-        emit_op_mem(e, false, 0xc7, 0, m->base, m->index, 0, m->disp + offset);
+    bool narrow = insn->info.operand_width == 16;
+    ZydisMnemonic mnemonic = insn->info.mnemonic;
+    bool whole = mnemonic == ZYDIS_MNEMONIC_FNSAVE || mnemonic == ZYDIS_MNEMONIC_FRSTOR;
+    bool save = mnemonic == ZYDIS_MNEMONIC_FNSAVE || mnemonic == ZYDIS_MNEMONIC_FNSTENV;
+    if (narrow)
+        emit_8(e, 0x66);
+    emit_op_mem(e, false, whole ? 0xdd : 0xd9, save ? 6 : 4, m->base, m->index, 0, m->disp);
+    for (unsigned offset = narrow ? 6 : 12; save && offset < (narrow ? 14 : 28); offset += 8) {
+        emit_op_mem(e, true, 0xc7, 0, m->base, m->index, 0, m->disp + offset);
         emit_32(e, 0);
     }
 }
@@ -346,11 +354,14 @@ static bool translate_fpu_state(struct translator *t, const struct insn *insn)
         size = 512;
         body = fxsave_body;
         break;
+    case ZYDIS_MNEMONIC_FRSTOR: case ZYDIS_MNEMONIC_FLDENV:
+        write = false;
+        __attribute__((fallthrough));
     case ZYDIS_MNEMONIC_FNSAVE: case ZYDIS_MNEMONIC_FNSTENV:
-        if (insn->info.operand_width == 16)
-            return false;
-        size = insn->info.mnemonic == ZYDIS_MNEMONIC_FNSAVE ? 108 : 28;
-        body = fnsave_body;
+        size = insn->info.operand_width == 16 ? 14 : 28;
+        if (insn->info.mnemonic == ZYDIS_MNEMONIC_FNSAVE || insn->info.mnemonic == ZYDIS_MNEMONIC_FRSTOR)
+            size += 80;
+        body = environment_body;
         break;
     case ZYDIS_MNEMONIC_XSAVES: case ZYDIS_MNEMONIC_XSAVES64:
         if (cpu->cpl || cpu->xss || !(cpu->cr4 & CR4_OSXSAVE))
