@@ -129,7 +129,8 @@ static enum x86_next execute_gather(struct x86_cpu *cpu, const struct x86_insn *
         } else if (*opmask >> n & 1) {
             gather_element(v, insn, g, n);
             *opmask &= ~(1ull << n);
-            zero_rest(v, used); /* EVEX forms clear the rest of the register with the first element */
+            /* EVEX forms clear what is beyond the vector length with the first element. */
+            zero_rest(v, g->elements * MAX(g->element_bytes, g->index_bytes));
         }
     }
     x86_zero(v->gather.mask, sizeof(v->gather.mask));

@@ -151,6 +151,9 @@ bool special_stack_access(struct translator *t, const struct insn *insn, int32_t
 /* translate_fpu.c: vector the instruction raises because of CR0, CR4 or XCR0, or -1 */
 int fpu_refusal(struct translator *t, const struct insn *insn);
 
+/* translate_align.c: the ACCESS_GP and ACCESS_AC bits of an access by `insn`. */
+uint32_t access_alignment(const struct insn *insn, uint32_t access);
+
 /* gather.c */
 bool translate_gather(struct translator *t, const struct insn *insn); /* false: not one of them */
 

@@ -382,7 +382,8 @@ void translate_access(struct translator *t, const struct insn *insn, struct addr
     cold->insn = insn;
     cold->address = address;
     cold->address.disp = low;
-    cold->access = access | (address.stack ? ACCESS_STACK : 0);
+    cold->access = access | (address.stack ? ACCESS_STACK : 0) |
+                   (shared ? 0 : access_alignment(insn, access));
     cold->body = body;
     cold->place = place;
     cold->resume = resume;
