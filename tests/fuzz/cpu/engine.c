@@ -102,7 +102,8 @@ static bool write_batch(const struct engine *engine, const struct sequence *case
     for (unsigned i = 0; i < count; i++) {
         const struct sequence *test = &cases[list[i]];
         static const uint8_t padding[8];
-        struct fuzz_case head = {test->seed, test->code_offset, test->code_bytes, dump ? FUZZ_DUMP : 0};
+        struct fuzz_case head = {test->seed, test->code_offset, test->code_bytes,
+                                 dump && list[i] >= engine->dump_from ? FUZZ_DUMP : 0};
         fwrite(&head, sizeof(head), 1, file);
         fwrite(test->code, test->code_bytes, 1, file);
         fwrite(padding, -test->code_bytes & 7, 1, file);
@@ -126,7 +127,8 @@ static unsigned read_results(const struct engine *engine, const unsigned *list, 
             uint64_t hash;
             if (fread(&hash, sizeof(hash), 1, file) != 1)
                 break;
-            if (outcomes && fread(&outcomes[list[done]], sizeof(*outcomes), 1, file) != 1)
+            if (outcomes && list[done] >= engine->dump_from &&
+                fread(&outcomes[list[done]], sizeof(*outcomes), 1, file) != 1)
                 break;
             hashes[list[done]] = hash;
         }

@@ -164,7 +164,8 @@ static bool instruction_allowed(const ZydisDecodedInstruction *in, const ZydisDe
     for (unsigned i = 0; i < in->operand_count; i++)
         if (operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
             ZydisRegisterGetClass(operands[i].reg.value) == ZYDIS_REGCLASS_SEGMENT &&
-            operands[i].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT)
+            (operands[i].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE ||
+             operands[i].visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT))
             return false;
     return true;
 }

@@ -21,7 +21,7 @@
 struct options {
     uint64_t seed, count;
     unsigned min, max, reports;
-    bool minimize, no_probe, verbose;
+    bool minimize, no_probe, keep, verbose;
 };
 static struct options options = {.seed = 1, .count = 20000, .min = 5, .max = 20, .reports = 5,
                                  .minimize = true};
@@ -240,9 +240,29 @@ static bool host_wavers(const struct sequence *test, uint64_t host_hash)
     return false;
 }
 
-static void report(uint64_t seed, struct sequence test)
+/* The last of `count` cases again, after the same ones as before. */
+static bool run_in_context(const struct sequence *cases, unsigned count, struct outcome *last)
+{
+    uint64_t *hashes = reserve(count, 8);
+    bool *lost = reserve(count, 1);
+    struct outcome *outcomes = reserve(count, sizeof(*outcomes));
+    engine.dump_from = count - 1;
+    engine_run(&engine, cases, count, xcr0, NULL, hashes, lost, outcomes);
+    engine.dump_from = 0;
+    *last = outcomes[count - 1];
+    bool survived = !lost[count - 1];
+    free(hashes);
+    free(lost);
+    free(outcomes);
+    return survived;
+}
+
+#define CONTEXT 200u /* cases */
+
+static void report(uint64_t seed, const struct sequence *cases, unsigned index)
 {
     static struct outcome host, guest;
+    struct sequence test = cases[index];
     struct fuzz_state start;
     uint64_t hash;
     bool lost, guest_lost, repeats;
@@ -252,7 +272,12 @@ static void report(uint64_t seed, struct sequence test)
     if (options.minimize && repeats)
         minimize(&test);
     native_run(&test, 1, xcr0, &hash, &lost, &host);
-    engine_run(&engine, &test, 1, xcr0, NULL, &hash, &guest_lost, &guest);
+    if (repeats) {
+        engine_run(&engine, &test, 1, xcr0, NULL, &hash, &guest_lost, &guest);
+    } else {
+        unsigned before = index < CONTEXT ? index : CONTEXT;
+        guest_lost = !run_in_context(cases + index - before, before + 1, &guest);
+    }
     fuzz_state_init(test.seed, &start);
     start.rip = FUZZ_CODE + test.code_offset;
     sequence_print(&test);
@@ -286,7 +311,7 @@ static void run_batch(uint64_t first, unsigned count)
         differences++;
         if (options.reports) {
             options.reports--;
-            report(first + i, cases[i]);
+            report(first + i, cases, i);
         } else if (options.verbose) {
             printf("# seed %lu differs too\n", (unsigned long)(first + i));
         }
@@ -297,18 +322,18 @@ static _Noreturn void usage(void)
 {
     fprintf(stderr,
             "usage: cpu-fuzz --guest ELF [--program P] [--accel bt|kvm|tcg] [--cpu MODEL] [--seed S]\n"
-            "                [--count N] [--length MIN-MAX] [--reports N] [--no-minimize] [--no-probe] [--verbose]\n"
+            "                [--count N] [--length MIN-MAX] [--reports N] [--no-minimize] [--no-probe] [--keep] [--verbose]\n"
             "                [--without general|x87|sse|vex|evex] [--ignore-flags MASK]\n");
     exit(1);
 }
 
 static void parse(int argc, char **argv)
 {
-    enum { GUEST = 256, PROGRAM, ACCEL, CPU, SEED, COUNT, LENGTH, REPORTS, NO_MINIMIZE, VERBOSE, WITHOUT, IGNORE, NO_PROBE };
+    enum { GUEST = 256, PROGRAM, ACCEL, CPU, SEED, COUNT, LENGTH, REPORTS, NO_MINIMIZE, VERBOSE, WITHOUT, IGNORE, NO_PROBE, KEEP };
     static const struct option longs[] = {
         {"guest", 1, NULL, GUEST}, {"program", 1, NULL, PROGRAM}, {"accel", 1, NULL, ACCEL},
         {"cpu", 1, NULL, CPU}, {"seed", 1, NULL, SEED}, {"count", 1, NULL, COUNT},
-        {"length", 1, NULL, LENGTH}, {"reports", 1, NULL, REPORTS}, {"no-minimize", 0, NULL, NO_MINIMIZE}, {"no-probe", 0, NULL, NO_PROBE},
+        {"length", 1, NULL, LENGTH}, {"reports", 1, NULL, REPORTS}, {"no-minimize", 0, NULL, NO_MINIMIZE}, {"no-probe", 0, NULL, NO_PROBE}, {"keep", 0, NULL, KEEP},
         {"verbose", 0, NULL, VERBOSE}, {"without", 1, NULL, WITHOUT},
         {"ignore-flags", 1, NULL, IGNORE}, {0}};
     static const char *const families[] = {"general", "x87", "sse", "vex", "evex"};
@@ -346,6 +371,9 @@ static void parse(int argc, char **argv)
             break;
         case NO_PROBE:
             options.no_probe = true;
+            break;
+        case KEEP:
+            options.keep = true;
             break;
         case VERBOSE:
             options.verbose = true;
@@ -407,6 +435,9 @@ int main(int argc, char **argv)
     printf("%sok %u - %lu sequences from seed %lu: %lu differ\n", differences ? "not " : "", ++test_number,
            (unsigned long)done, (unsigned long)options.seed, (unsigned long)differences);
     printf("1..%u\n", test_number);
-    engine_end(&engine);
+    if (options.keep)
+        printf("# the last batch, to be given to the guest as -initrd, is in %s\n", engine.folder);
+    else
+        engine_end(&engine);
     return differences || probe_differences ? 1 : 0;
 }
