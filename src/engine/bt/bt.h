@@ -255,6 +255,7 @@ struct bt_call {
     uint64_t next_rip;
     uint32_t mode;
     bool enters_kernel; /* int, syscall: no single-step trap if they clear TF */
+    bool loads_ss;      /* mov ss, pop ss */
     struct x86_insn insn;
 };
 

@@ -37,17 +37,6 @@ static void make_visible(struct bt_vcpu *v, const struct gather *g)
     g->load();
 }
 
-static uint64_t element_offset(const struct bt_vcpu *v, const struct x86_insn *insn,
-                               const struct gather *g, unsigned n)
-{
-    int64_t index = g->index_bytes == 8 ? ((const int64_t *)v->gather.index)[n]
-                                        : ((const int32_t *)v->gather.index)[n];
-    uint64_t offset = index * insn->scale + insn->disp;
-    if (insn->base != X86_NO_REG)
-        offset += v->cpu.regs[insn->base];
-    return insn->addr_width == 8 ? offset : (uint32_t)offset;
-}
-
 /* As x86_seg_check() without the alignment. */
 static uint64_t check_segment(struct x86_cpu *cpu, enum x86_seg seg, uint64_t offset, unsigned size,
                               bool write)
@@ -68,73 +57,118 @@ static uint64_t check_segment(struct x86_cpu *cpu, enum x86_seg seg, uint64_t of
     return linear;
 }
 
-/* Host address of an element the TLB knows, or NULL. */
-static void *at_hand(struct x86_cpu *cpu, enum x86_seg seg, uint64_t offset, unsigned size, bool write)
+static inline void copy_element(void *to, const void *from, unsigned size)
 {
-    if (unlikely(!x86_code64(cpu) || cpu->dr[7] & 0xff))
-        return NULL;
-    if (seg == SEG_FS || seg == SEG_GS)
-        offset += cpu->seg[seg].base;
-    return bt_hook_lookup(cpu, offset, size, x86_user(cpu) | (write ? X86_WRITE : X86_READ));
+    if (size == 8)
+        *(uint64_t *)to = *(const uint64_t *)from;
+    else
+        *(uint32_t *)to = *(const uint32_t *)from;
 }
 
-static void gather_element(struct bt_vcpu *v, const struct x86_insn *insn, const struct gather *g,
-                           unsigned n)
+/* An element that the TLB does not know, or that must be looked at more closely. */
+static void slow_element(struct bt_vcpu *v, const struct x86_insn *insn, const struct gather *g,
+                         uint64_t offset, uint8_t *data)
 {
     struct x86_cpu *cpu = &v->cpu;
     unsigned size = g->element_bytes;
-    uint64_t offset = element_offset(v, insn, g, n), value;
-    uint8_t *data = v->gather.data + n * size;
-    void *host = at_hand(cpu, insn->segment, offset, size, g->scatter);
-
-    if (unlikely(!host)) {
-        make_visible(v, g);
-        uint64_t linear = check_segment(cpu, insn->segment, offset, size, g->scatter);
-        if (g->scatter) {
-            x86_store(cpu, linear, size == 8 ? *(uint64_t *)data : *(uint32_t *)data, size,
-                      x86_user(cpu));
-            return;
-        }
+    make_visible(v, g);
+    uint64_t value = 0, linear = check_segment(cpu, insn->segment, offset, size, g->scatter);
+    if (g->scatter) {
+        copy_element(&value, data, size);
+        x86_store(cpu, linear, value, size, x86_user(cpu));
+    } else {
         value = x86_load(cpu, linear, size, x86_user(cpu));
-        host = &value;
+        copy_element(data, &value, size);
     }
-    if (size == 8)
-        *(uint64_t *)(g->scatter ? host : data) = *(uint64_t *)(g->scatter ? data : host);
-    else
-        *(uint32_t *)(g->scatter ? host : data) = *(uint32_t *)(g->scatter ? data : host);
 }
 
-/* Of the data register, above the elements. A scatter's is not loaded again. */
-static void zero_rest(struct bt_vcpu *v, unsigned used)
+/* Where elements are: what all addresses have in common. */
+struct element_base {
+    uint64_t offset, mask, segment;
+    unsigned access;
+    bool quick; /* 64-bit code, no data breakpoints: the TLB is enough */
+};
+
+static struct element_base element_base(const struct x86_cpu *cpu, const struct x86_insn *insn,
+                                        const struct gather *g)
 {
-    x86_zero(v->gather.data + used, sizeof(v->gather.data) - used);
+    bool based = insn->segment == SEG_FS || insn->segment == SEG_GS;
+    return (struct element_base){
+        .offset = insn->disp + (insn->base == X86_NO_REG ? 0 : cpu->regs[insn->base]),
+        .mask = insn->addr_width == 8 ? ~0ull : UINT32_MAX,
+        .segment = based ? cpu->seg[insn->segment].base : 0,
+        .access = x86_user(cpu) | (g->scatter ? X86_WRITE : X86_READ),
+        .quick = x86_code64(cpu) && !(cpu->dr[7] & 0xff),
+    };
+}
+
+static inline void move_element(struct bt_vcpu *v, const struct x86_insn *insn, const struct gather *g,
+                                const struct element_base *base, unsigned n)
+{
+    unsigned size = g->element_bytes;
+    int64_t index = g->index_bytes == 8 ? ((const int64_t *)v->gather.index)[n]
+                                        : ((const int32_t *)v->gather.index)[n];
+    uint64_t offset = (base->offset + index * insn->scale) & base->mask;
+    uint8_t *data = v->gather.data + n * size;
+    void *host = base->quick ? bt_hook_lookup(&v->cpu, offset + base->segment, size, base->access) : NULL;
+    if (unlikely(!host))
+        slow_element(v, insn, g, offset, data);
+    else if (g->scatter)
+        copy_element(host, data, size);
+    else
+        copy_element(data, host, size);
+}
+
+/* Clears v->gather.data or .mask from `from` on, a multiple of 8 (4: one element of VPGATHERQD). */
+static void zero_rest(uint8_t *to, unsigned from)
+{
+    if (from & 4) {
+        *(uint32_t *)(to + from) = 0;
+        from += 4;
+    }
+    for (; from < sizeof(((struct bt_vcpu *)NULL)->gather.data); from += 8)
+        *(uint64_t *)(to + from) = 0;
+}
+
+static void each_signed(struct bt_vcpu *v, const struct x86_insn *insn, const struct gather *g,
+                        const struct element_base *base)
+{
+    static const uint64_t zero;
+    for (unsigned n = 0; n < g->elements; n++) {
+        uint8_t *mask = v->gather.mask + n * g->element_bytes;
+        if (mask[g->element_bytes - 1] & 0x80)
+            move_element(v, insn, g, base, n);
+        copy_element(mask, &zero, g->element_bytes);
+    }
+}
+
+static void each_in_opmask(struct bt_vcpu *v, const struct x86_insn *insn, const struct gather *g,
+                           const struct element_base *base)
+{
+    uint64_t *opmask = (uint64_t *)v->gather.mask;
+    uint64_t left = *opmask & ((1ull << g->elements) - 1);
+    bool first = true;
+    for (; left; left &= left - 1) {
+        unsigned n = __builtin_ctzll(left);
+        move_element(v, insn, g, base, n);
+        *opmask &= ~(1ull << n);
+        if (first) /* with the first element goes what is beyond the vector length */
+            zero_rest(v->gather.data, g->elements * MAX(g->element_bytes, g->index_bytes));
+        first = false;
+    }
 }
 
 static enum x86_next execute_gather(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     struct bt_vcpu *v = bt_of(cpu);
     const struct gather *g = gather_of(insn);
-    uint64_t *opmask = (uint64_t *)v->gather.mask;
-    unsigned used = g->elements * g->element_bytes;
-
-    for (unsigned n = 0; n < g->elements; n++) {
-        if (g->vector_mask) {
-            uint8_t *mask = v->gather.mask + n * g->element_bytes;
-            if (mask[g->element_bytes - 1] & 0x80)
-                gather_element(v, insn, g, n);
-            if (g->element_bytes == 8)
-                *(uint64_t *)mask = 0;
-            else
-                *(uint32_t *)mask = 0;
-        } else if (*opmask >> n & 1) {
-            gather_element(v, insn, g, n);
-            *opmask &= ~(1ull << n);
-            /* EVEX forms clear what is beyond the vector length with the first element. */
-            zero_rest(v, g->elements * MAX(g->element_bytes, g->index_bytes));
-        }
-    }
-    x86_zero(v->gather.mask, sizeof(v->gather.mask));
-    zero_rest(v, used);
+    struct element_base base = element_base(cpu, insn, g);
+    if (g->vector_mask)
+        each_signed(v, insn, g, &base);
+    else
+        each_in_opmask(v, insn, g, &base);
+    zero_rest(v->gather.mask, 0);
+    zero_rest(v->gather.data, g->elements * g->element_bytes); /* not loaded again by a scatter */
     make_visible(v, g);
     cpu->rip = g->call.next_rip;
     return X86_NEXT;

@@ -217,8 +217,14 @@ bool bt_helper_execute(struct bt_vcpu *v, struct bt_call *call)
         next = x86_execute(cpu, &call->insn);
     } while (next == X86_AGAIN && __atomic_load_n(&v->go_on, __ATOMIC_RELAXED) && !v->remapped &&
              !(call->mode & MODE_STEP));
-    if (call->mode & MODE_STEP && !(cpu->rflags & FLAG_TF) && call->enters_kernel)
-        v->step_trap = false;
+    if (call->mode & MODE_STEP) {
+        if (!(cpu->rflags & FLAG_TF) && call->enters_kernel)
+            v->step_trap = false;
+        if (cpu->int_shadow && call->loads_ss) /* traps wait for the next instruction, too */
+            v->stepping = false;
+        if (next == X86_AGAIN) /* its breakpoint has been reported */
+            cpu->rflags |= FLAG_RF;
+    }
     if (next != X86_NEXT || v->remapped || v->code_dropped || (call->mode & MODE_STEP) ||
         !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED))
         return false;
@@ -378,7 +384,6 @@ static enum x86_delivery deliver_pending(struct bt_vcpu *v)
         uint32_t dr6 = cpu->debug_pending | (v->step_trap ? DR6_BS : 0);
         v->stepping = false;
         cpu->debug_pending = 0;
-        cpu->rflags &= ~(uint64_t)FLAG_RF;
         if (dr6)
             return x86_deliver_debug_trap(cpu, dr6);
     }
@@ -426,8 +431,7 @@ void *bt_next(struct bt_vcpu *v)
         v->step_trap = cpu->rflags & FLAG_TF;
     }
     struct bt_block *block = block_at_rip(v, mode);
-    if (!(mode & MODE_STEP))
-        cpu->rflags &= ~(uint64_t)FLAG_RF;
+    cpu->rflags &= ~(uint64_t)FLAG_RF;
     jump_cache_add(v, cpu->rip, mode, block);
     reset_returns(v, mode, block);
     if (log_enabled(LOG_EXEC)) {

@@ -31,6 +31,9 @@ void translate_call_fill(struct translator *t, const struct insn *insn, struct b
     call->mode = t->mode;
     call->enters_kernel = insn->info.meta.category == ZYDIS_CATEGORY_SYSCALL ||
                           insn->info.meta.category == ZYDIS_CATEGORY_INTERRUPT;
+    call->loads_ss = (insn->info.mnemonic == ZYDIS_MNEMONIC_MOV || insn->info.mnemonic == ZYDIS_MNEMONIC_POP) &&
+                     insn->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+                     insn->op[0].reg.value == ZYDIS_REGISTER_SS;
     x86_insn_make(&call->insn, &insn->info, insn->op);
 }
 

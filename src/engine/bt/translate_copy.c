@@ -374,37 +374,47 @@ static void survey(const struct insn *insn, unsigned *homeless, bool *implicit_r
     }
 }
 
-/* With AH-BH among the operands no REX prefix may appear: the legacy names AL-BH only. RCX is used
- * under its own name, and a memory operand is addressed through one of the low registers. */
-static void copy_high_byte(struct translator *t, const struct insn *insn, const struct place *m)
+static bool uses_gpr(const struct insn *insn, unsigned reg)
 {
-    struct emit *e = &t->e;
-    const struct fields keep = { KEEP, KEEP, KEEP, KEEP };
-    bool uses_rcx = false;
     for (unsigned i = 0; i < insn->info.operand_count; i++) {
         bool high;
         if (insn->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-            insn_gpr(insn->op[i].reg.value, &high) == RCX)
-            uses_rcx = true;
+            insn_gpr(insn->op[i].reg.value, &high) == (int)reg)
+            return true;
     }
-    if (!uses_rcx) {
-        if (m) {
-            emit_lea(e, S0, m->base, m->index, 0, m->disp);
-            emit_encoded(t, insn, &keep, &(struct place){ S0, H_NONE, 0 });
-        } else {
-            emit_encoded(t, insn, &keep, NULL);
-        }
-        return;
+    return false;
+}
+
+/* With AH-BH among the operands no REX prefix may appear, so only the first eight host registers can be
+ * named. RCX is used under its own name; RSP (movzx esp, ah) is stood in for by a register the
+ * instruction does not use, and so is the memory operand's address, if RCX is taken. */
+static void copy_high_byte(struct translator *t, const struct insn *insn, const struct place *m)
+{
+    struct emit *e = &t->e;
+    struct fields fields = { KEEP, KEEP, KEEP, KEEP };
+    struct place low;
+    bool rcx = uses_gpr(insn, RCX), rsp = uses_gpr(insn, RSP);
+    unsigned stand_in = uses_gpr(insn, RBX) ? uses_gpr(insn, RDX) ? H_RAX : H_RDX : H_RBX;
+
+    if (rsp || (m && rcx))
+        emit_store_vcpu(e, CPU_OFFSET(spill[0]), stand_in);
+    if (m) {
+        low = (struct place){ rcx ? stand_in : S0, H_NONE, 0 };
+        emit_lea(e, low.base, m->base, m->index, 0, m->disp);
     }
-    if (m) { /* address in RBX, whose guest value waits in a spill slot */
-        emit_store_vcpu(e, CPU_OFFSET(spill[0]), H_RBX);
-        emit_lea(e, H_RBX, m->base, m->index, 0, m->disp);
+    if (rcx)
+        emit_mov(e, H_RCX, HOME_RCX);
+    if (rsp) { /* always the register field: the other operand is the high byte */
+        emit_mov(e, stand_in, HOME_RSP);
+        fields.reg = stand_in;
     }
-    emit_mov(e, H_RCX, HOME_RCX);
-    emit_encoded(t, insn, &keep, m ? &(struct place){ H_RBX, H_NONE, 0 } : NULL);
-    emit_mov(e, HOME_RCX, H_RCX);
-    if (m)
-        emit_load_vcpu(e, H_RBX, CPU_OFFSET(spill[0]));
+    emit_encoded(t, insn, &fields, m ? &low : NULL);
+    if (rsp)
+        emit_mov(e, HOME_RSP, stand_in);
+    if (rcx)
+        emit_mov(e, HOME_RCX, H_RCX);
+    if (rsp || (m && rcx))
+        emit_load_vcpu(e, stand_in, CPU_OFFSET(spill[0]));
 }
 
 static void copy_body(struct translator *t, const struct insn *insn, const struct place *m)
@@ -580,6 +590,12 @@ void translate_copy(struct translator *t, const struct insn *insn)
         return;
     }
     translate_map(t, insn);
+    if (info->mnemonic == ZYDIS_MNEMONIC_PAUSE && (info->attributes & ZYDIS_ATTRIB_HAS_REX) &&
+        info->raw.rex.B) { /* xchg r8, rax with a meaningless prefix, not pause */
+        emit_rex(&t->e, info->raw.rex.W, 0, 0, H_R8);
+        emit_8(&t->e, 0x90);
+        return;
+    }
     if (!t->code64 && info->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
         info->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (info->opcode & 0xf0) == 0x40)
         copy_short_incdec(t, insn);
