@@ -72,8 +72,11 @@ static void data_breakpoints(void)
     expect("write: locked add", VECTOR_DB, 0);
     TRY("movups %%xmm0, -8(%3); 8: nop", "D"(watched));
     expect("write: SSE store", VECTOR_DB, 0);
-    TRY("push %%rcx; movq %%rsp, %%rdx; leaq 8(%3), %%rsp; push %%rcx; 8: movq %%rdx, %%rsp; pop %%rcx", "D"(watched));
-    check("write: push", trap.vector, VECTOR_DB);
+    extern char trap_entries[];
+    gate_set(VECTOR_DB, trap_entries + 16 * VECTOR_DB, KERNEL_CODE64, 0x8e, 1); /* not on this stack */
+    TRY("movq %%rsp, %%rdx; leaq 8(%3), %%rsp; push %%rcx; 8: movq %%rdx, %%rsp", "D"(watched));
+    expect("write: push", VECTOR_DB, 0);
+    gate_set(VECTOR_DB, trap_entries + 16 * VECTOR_DB, KERNEL_CODE64, 0x8e, 0);
     stop_watch();
     start_watch(1, watched + 2, ON_ACCESS, LENGTH_4);
     TRY("movl (%3), %%eax; 8: nop", "D"(watched + 2));
