@@ -19,15 +19,18 @@
 
 #define PAGE 4096
 #define ARENA 0x20000000 /* always there, and low, for 32-bit addresses */
+#define COMPAT_STACK 0x21010000
 #define FLAG_AC 0x40000
+#define USER_CS 0x33 /* Linux' segment for 64-bit user code */
 
 /* 5: needs AVX-512. Where processors of different makers differ, the translator follows AMD's; these are
  * left out on others. */
-enum kind { GATHER2, GATHER5, MASK2, MASK5, PLAIN2, ALIGN, ALIGN5, BYTES2, ALIGNV, ALIGNV5 };
+enum kind { GATHER2, GATHER5, MASK2, MASK5, PLAIN2, ALIGN, ALIGN5, COMPAT2, COMPAT5, BYTES2, ALIGNV, ALIGNV5 };
 
 struct state {
     uint64_t regs[6]; /* rax rbx rcx rdx rsi rdi */
-    uint64_t flags, unused;
+    uint64_t flags;
+    uint64_t compat_stack; /* not 0: the code is 32-bit code */
     uint64_t opmask[8];
     uint64_t vector[32][8];
 };
@@ -99,6 +102,7 @@ static void handle(int signal, siginfo_t *info, void *opaque)
     gregs[REG_RIP] = (greg_t)case_resume;
     gregs[REG_RSP] = case_rsp;
     gregs[REG_EFL] &= ~FLAG_AC;
+    gregs[REG_CSGSFS] = (gregs[REG_CSGSFS] & ~0xffffll) | USER_CS;
 }
 
 /* ---- one run ----------------------------------------------------------------------------------- */
@@ -193,6 +197,8 @@ static void run(const struct test_case *test, unsigned at, int offset, unsigned 
     mprotect(arena + 2 * PAGE, PAGE, places[at].third);
     fill_state(&before, place, masks[mask].bits, wide_index);
     before.flags |= flags;
+    if (test->kind == COMPAT2 || test->kind == COMPAT5)
+        before.compat_stack = COMPAT_STACK;
     syscall(SYS_arch_prctl, ARCH_SET_GS, place - PAGE);
     after = before;
     memset(&fault, 0, sizeof(fault));
@@ -202,10 +208,10 @@ static void run(const struct test_case *test, unsigned at, int offset, unsigned 
 
     /* What a processor leaves in the registers of a gather that faults is told only for the finished
      * elements; where in the page an x87 image faults, nowhere. */
-    bool gather = test->kind == GATHER2 || test->kind == GATHER5;
+    bool gather = test->kind == GATHER2 || test->kind == GATHER5 || before.compat_stack;
     if (amd || !gather || !fault.signal)
         add(&after, sizeof(after));
-    if (test->kind == PLAIN2)
+    if (test->kind == PLAIN2 || before.compat_stack)
         fault.address &= ~(uint64_t)(PAGE - 1);
     add(&fault, sizeof(fault));
     add(arena, 4 * PAGE);
@@ -223,7 +229,8 @@ static void run_case(const struct test_case *test)
     static const int misaligned[] = { 0, 1, 2, 4, 6, 8, 12, 16, 24, 32, 48 };
     unsigned place_count = sizeof(places) / sizeof(places[0]);
     unsigned mask_count = sizeof(masks) / sizeof(masks[0]);
-    bool wide = test->kind == GATHER5 || test->kind == MASK5 || test->kind == ALIGN5 || test->kind == ALIGNV5;
+    bool compat = test->kind == COMPAT2 || test->kind == COMPAT5;
+    bool wide = test->kind == COMPAT5 || test->kind == GATHER5 || test->kind == MASK5 || test->kind == ALIGN5 || test->kind == ALIGNV5;
     bool aligned = test->kind == ALIGN || test->kind == ALIGN5 || test->kind == ALIGNV || test->kind == ALIGNV5;
     if ((wide && !case_avx512) || (test->kind >= BYTES2 && !amd))
         return;
@@ -235,7 +242,7 @@ static void run_case(const struct test_case *test)
             run(test, 0, misaligned[i], 0, false, FLAG_AC);
         run(test, 6, 1, 0, false, FLAG_AC); /* absent and misaligned */
     } else {
-        for (unsigned at = 0; at < place_count; at++)
+        for (unsigned at = 0; at < place_count - compat; at++) /* all 32-bit addresses are canonical */
             for (unsigned mask = 0; mask < (test->kind == PLAIN2 ? 1 : mask_count); mask++)
                 for (unsigned index = 0; index < (test->kind == PLAIN2 ? 1 : 2); index++)
                     run(test, at, 0, mask, index, 0);
@@ -261,7 +268,9 @@ int main(int argc, char **argv)
                   __builtin_cpu_supports("avx512vbmi2");
     arena = mmap((void *)ARENA, 4 * PAGE, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    if (arena == MAP_FAILED) {
+    void *low = mmap((void *)(COMPAT_STACK - 4 * PAGE), 4 * PAGE, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (arena == MAP_FAILED || low == MAP_FAILED) {
         perror("mmap");
         return 1;
     }

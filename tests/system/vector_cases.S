@@ -16,6 +16,26 @@
     .quad 771b, 772b, KIND_\kind
 .endm
 
+/* The same for 32-bit code, called with a far call. */
+.macro CASE_COMPAT kind, text
+    .text
+    .code32
+771:
+    \text
+    lretl
+    .code64
+    .section .rodata
+772: .asciz "32-bit: \text"
+    .section case_table, "a"
+    .quad 771b, 772b, \kind
+.endm
+.macro CASE32 text
+    CASE_COMPAT KIND_COMPAT2, "\text"
+.endm
+.macro CASE32_5 text
+    CASE_COMPAT KIND_COMPAT5, "\text"
+.endm
+
     .equ KIND_GATHER2, 0
     .equ KIND_GATHER5, 1
     .equ KIND_MASK2, 2
@@ -23,9 +43,11 @@
     .equ KIND_PLAIN2, 4
     .equ KIND_ALIGN, 5
     .equ KIND_ALIGN5, 6
-    .equ KIND_BYTES2, 7   /* AMD only from here on: */
-    .equ KIND_ALIGNV, 8
-    .equ KIND_ALIGNV5, 9
+    .equ KIND_COMPAT2, 7
+    .equ KIND_COMPAT5, 8
+    .equ KIND_BYTES2, 9   /* AMD only from here on: */
+    .equ KIND_ALIGNV, 10
+    .equ KIND_ALIGNV5, 11
 
 /* x87 instruction pointers, which the translator hides. */
 .macro SCRUB32 reg
@@ -355,16 +377,45 @@ case_table_start:
     CASE ALIGNV5, "vpmovdw %zmm1, (%rax){%k1}"
     CASE ALIGN5, "kmovq (%rax), %k3"
 
+/* ---- in compatibility mode ---------------------------------------------------------------------- */
+
+    CASE32 "vpgatherdd %xmm3, (%eax, %xmm2, 4), %xmm1"
+    CASE32 "vpgatherdd %ymm3, 8(%eax, %ymm2, 8), %ymm1"
+    CASE32 "vpgatherqq %ymm3, %ss:(%eax, %ymm2, 2), %ymm1"
+    CASE32 "vpgatherqd %xmm3, (, %ymm2, 1), %xmm1"
+    CASE32 "vgatherdpd %ymm3, (%eax, %xmm2, 4), %ymm1"
+    CASE32 "vmaskmovps (%eax), %ymm3, %ymm1"
+    CASE32 "vmaskmovps %ymm1, %ymm3, 64(%edx)"
+    CASE32 "vpmaskmovq %xmm1, %xmm3, %es:(%eax)"
+    CASE32 "movdqu (%eax), %xmm1"
+    CASE32 "movdqa %xmm1, (%eax)"
+    CASE32 "vpaddd (%eax), %ymm2, %ymm1"
+    CASE32 "add %ebx, (%eax)"
+    CASE32 "fninit; fld1; fnstenv (%eax); SCRUB32 %eax"
+    CASE32 "fninit; fld1; data16 fnsave (%eax); SCRUB16 %eax"
+    CASE32 "fninit; fldpi; fnsave (%edx); SCRUB32 %edx; frstor (%edx); fstpt (%eax); fninit"
+    CASE32 "fninit; fldpi; data16 fnstenv (%edx); SCRUB16 %edx; data16 fldenv (%edx); fstpt (%eax); fninit"
+    CASE32_5 "vpgatherdd (%eax, %zmm2, 4), %zmm1{%k1}"
+    CASE32_5 "vpgatherdq -512(%eax, %ymm2, 4), %zmm1{%k1}"
+    CASE32_5 "vpscatterdd %zmm1, (%eax, %zmm2, 4){%k1}"
+    CASE32_5 "vpscatterqd %ymm1, (%eax, %zmm2, 2){%k1}"
+    CASE32_5 "vmovdqu8 %zmm1, (%eax){%k1}"
+    CASE32_5 "vmovdqu64 (%eax), %zmm1{%k1}{z}"
+    CASE32_5 "vpcompressd %zmm1, 64(%edx){%k1}"
+    CASE32_5 "vpaddd (%eax){1to16}, %zmm2, %zmm1{%k1}"
+
     .section case_table, "a"
     .globl case_table_end
 case_table_end:
 
 /* ---- the passage --------------------------------------------------------------------------------
  * void case_run(struct state *state, const void *code): registers from *state, call, and back into it.
- * `case_resume` is where the signal handler goes on, with rsp = case_rsp. */
+ * 32-bit code gets the stack that state->compat_stack points to. `case_resume` is where the signal handler
+ * goes on, with rsp = case_rsp. */
 
     .equ REGS, 0
     .equ FLAGS, 48
+    .equ COMPAT_STACK, 56
     .equ OPMASKS, 64
     .equ VECTORS, 128
 
@@ -423,7 +474,19 @@ case_run:
     mov REGS + 40(%r13), %rdi
     pushq FLAGS(%r13)
     popfq
+    mov COMPAT_STACK(%r13), %r13
+    test %r13, %r13
+    jnz 3f
     call *%r12
+    jmp case_resume
+3:  mov $0x2b, %r8d /* Linux' segment for user data; null selectors fault in 32-bit code */
+    mov %r8d, %ds
+    mov %r8d, %es
+    mov %r13, %rsp
+    movl %r12d, -8(%rsp)
+    movl $0x23, -4(%rsp) /* Linux' segment for 32-bit user code */
+    sub $16, %rsp
+    lcall *8(%rsp)
 case_resume:
     pushfq
     andl $~0x40000, (%rsp)
