@@ -7,7 +7,7 @@
 #define DR6_BD 0x2000
 #define DR7_GD 0x2000
 #define DR7_FIXED 0x400
-#define WATCH(slot, type, length) (2ul << (slot) * 2 | ((length) << 2 | (type)) << (16 + 4 * (slot)))
+#define WATCH(slot, type, length) (2ul << (slot)*2 | ((length) << 2 | (type)) << (16 + 4 * (slot)))
 #define ON_EXECUTE 0
 #define ON_WRITE 1
 #define ON_ACCESS 3
@@ -73,7 +73,8 @@ static void data_breakpoints(void)
     TRY("movups %%xmm0, -8(%3); 8: nop", "D"(watched));
     expect("write: SSE store", VECTOR_DB, 0);
     extern char trap_entries[];
-    gate_set(VECTOR_DB, trap_entries + 16 * VECTOR_DB, KERNEL_CODE64, 0x8e, 1); /* not on this stack */
+    gate_set(VECTOR_DB, trap_entries + 16 * VECTOR_DB, KERNEL_CODE64, 0x8e,
+             1); /* not on this stack */
     TRY("movq %%rsp, %%rdx; leaq 8(%3), %%rsp; push %%rcx; 8: movq %%rdx, %%rsp", "D"(watched));
     expect("write: push", VECTOR_DB, 0);
     gate_set(VECTOR_DB, trap_entries + 16 * VECTOR_DB, KERNEL_CODE64, 0x8e, 0);
@@ -98,7 +99,8 @@ static void data_breakpoints(void)
     TRY("movw %%ax, (%3); 8: nop", "D"(watched));
     expect_none("breakpoints off");
     start_watch(0, watched + 4, ON_WRITE, LENGTH_8);
-    TRY("push %%rdi; movl $4, %%ecx; movl $7, %%eax; leaq -16(%3), %%rdi; cld; rep stosq; 8: pop %%rdi",
+    TRY("push %%rdi; movl $4, %%ecx; movl $7, %%eax; leaq -16(%3), %%rdi; cld; rep stosq; 8: pop "
+        "%%rdi",
         "S"(watched + 4));
     check("rep stosq: #DB", trap.vector, VECTOR_DB);
     check("rep stosq: after the iteration that stored", trap.cx, 1);
@@ -120,8 +122,11 @@ static void instruction_breakpoints(void)
     traced = 0;
     start_watch(0, spot_2, ON_EXECUTE, LENGTH_1);
     word count;
-    asm volatile("xorl %%eax, %%eax; movl $10, %%ecx; 1: .globl spot_2; spot_2: incl %%eax; decl %%ecx; jnz 1b"
-                 : "=a"(count) : : "ecx", "cc");
+    asm volatile("xorl %%eax, %%eax; movl $10, %%ecx; 1: .globl spot_2; spot_2: incl %%eax; decl "
+                 "%%ecx; jnz 1b"
+                 : "=a"(count)
+                 :
+                 : "ecx", "cc");
     check("execute: RF set by the handler lets it go on", count, 10);
     check("execute: once per turn", traced, 10);
     handlers[VECTOR_DB] = NULL;
@@ -142,26 +147,29 @@ static void general_detect(void)
     write_dr0(0);
 }
 
-#define TRACE(name, count, code, ...)                                                              \
-    do {                                                                                           \
-        traced = 0;                                                                                \
-        handlers[VECTOR_DB] = step;                                                                \
-        asm volatile("pushf; orl $0x100, (%%rsp); popf; " code                                      \
-                     "; pushf; andl $~0x100, (%%rsp); popf"                                         \
-                     : : __VA_ARGS__ : "rax", "rcx", "rdx", "rsi", "rdi", "memory", "cc");          \
-        handlers[VECTOR_DB] = NULL;                                                                \
-        check("single step: " name, traced, count + 3);                                            \
+#define TRACE(name, count, code, ...) \
+    do { \
+        traced = 0; \
+        handlers[VECTOR_DB] = step; \
+        asm volatile("pushf; orl $0x100, (%%rsp); popf; " code \
+                     "; pushf; andl $~0x100, (%%rsp); popf" \
+                     : \
+                     : __VA_ARGS__ \
+                     : "rax", "rcx", "rdx", "rsi", "rdi", "memory", "cc"); \
+        handlers[VECTOR_DB] = NULL; \
+        check("single step: " name, traced, count + 3); \
     } while (0)
 
 static void single_step(void)
 {
     static uint8_t buffer[64];
     word ss = KERNEL_DATA;
-    TRACE("five instructions", 5, "nop; movl $1, %%eax; addl %%eax, %%eax; push %%rax; pop %%rax", );
+    TRACE("five instructions", 5,
+          "nop; movl $1, %%eax; addl %%eax, %%eax; push %%rax; pop %%rax", );
     TRACE("jumps and calls", 6, "jmp 1f; nop; 1: call 2f; jmp 3f; 2: nop; ret; 3: nop", );
     TRACE("a loop of three turns", 7, "movl $3, %%ecx; 1: decl %%ecx; jnz 1b", );
-    TRACE("rep stosb steps per iteration", 3 + 5, "leaq %0, %%rdi; movl $5, %%ecx; xorl %%eax, %%eax; rep stosb",
-          "m"(buffer));
+    TRACE("rep stosb steps per iteration", 3 + 5,
+          "leaq %0, %%rdi; movl $5, %%ecx; xorl %%eax, %%eax; rep stosb", "m"(buffer));
     TRACE("mov to ss holds it one instruction back", 3, "movw %w0, %%ss; nop; nop; nop", "r"(ss));
     TRACE("a memory operand", 2, "movq %0, %%rax; movq %%rax, %0", "m"(buffer));
     TRACE("cpuid", 4, "push %%rbx; xorl %%eax, %%eax; cpuid; pop %%rbx", );
@@ -171,8 +179,11 @@ static void single_step(void)
     handlers[0x40] = step;
     traced = 0;
     handlers[VECTOR_DB] = step;
-    asm volatile("pushf; orl $0x100, (%%rsp); popf; nop; int $0x40; nop; pushf; andl $~0x100, (%%rsp); popf"
-                 : : : "memory", "cc");
+    asm volatile(
+        "pushf; orl $0x100, (%%rsp); popf; nop; int $0x40; nop; pushf; andl $~0x100, (%%rsp); popf"
+        :
+        :
+        : "memory", "cc");
     handlers[VECTOR_DB] = NULL;
     handlers[0x40] = NULL;
     check("single step: int n is not stepped into", traced, 1 + 1 + 1 + 3);

@@ -186,10 +186,11 @@ asm(".text\n"
     "user_sysexit: sysexitl\n"
     "user_invd: invd\n"
     "user_rdpmc: movl $0x7fffffff, %ecx; user_rdpmc_fault: rdpmc\n");
-extern char user_hlt[], user_int40[], user_int3[], user_int3_next[], user_in[], user_cli[], user_mov_cr[],
-    user_load[], user_kernel_jump[], user_wrmsr[], user_lgdt[], user_clts[], user_ac[], user_ac_fault[],
-    user_sgdt[], user_sgdt_fault[], user_sgdt_next[], user_popf[], user_popf_next[], user_de[],
-    user_de_fault[], user_sysexit[], user_invd[], user_rdpmc[], user_rdpmc_fault[];
+extern char user_hlt[], user_int40[], user_int3[], user_int3_next[], user_in[], user_cli[],
+    user_mov_cr[], user_load[], user_kernel_jump[], user_wrmsr[], user_lgdt[], user_clts[],
+    user_ac[], user_ac_fault[], user_sgdt[], user_sgdt_fault[], user_sgdt_next[], user_popf[],
+    user_popf_next[], user_de[], user_de_fault[], user_sysexit[], user_invd[], user_rdpmc[],
+    user_rdpmc_fault[];
 
 static void user_mode(void)
 {
@@ -198,22 +199,22 @@ static void user_mode(void)
         const char *entry, *fault;
         unsigned vector, error;
     } cases[] = {
-        {"#GP: hlt at CPL 3", user_hlt, user_hlt, VECTOR_GP, 0},
-        {"#GP: int through a DPL 0 gate", user_int40, user_int40, VECTOR_GP, 0x40 << 3 | 2},
-        {"#BP: int3 at CPL 3", user_int3, user_int3_next, VECTOR_BP, 0},
-        {"#GP: in at CPL 3", user_in, user_in, VECTOR_GP, 0},
-        {"#GP: cli at CPL 3", user_cli, user_cli, VECTOR_GP, 0},
-        {"#GP: mov cr at CPL 3", user_mov_cr, user_mov_cr, VECTOR_GP, 0},
-        {"#PF: user load of a supervisor page", user_load, user_load, VECTOR_PF, PF_P | PF_U},
-        {"#GP: wrmsr at CPL 3", user_wrmsr, user_wrmsr, VECTOR_GP, 0},
-        {"#GP: lgdt at CPL 3", user_lgdt, user_lgdt, VECTOR_GP, 0},
-        {"#GP: clts at CPL 3", user_clts, user_clts, VECTOR_GP, 0},
-        {"#GP: invd at CPL 3", user_invd, user_invd, VECTOR_GP, 0},
-        {"#GP: rdpmc at CPL 3", user_rdpmc, user_rdpmc_fault, VECTOR_GP, 0},
-        {"#AC: misaligned load with CR0.AM and AC", user_ac, user_ac_fault, VECTOR_AC, 0},
-        {"#DE: at CPL 3", user_de, user_de_fault, VECTOR_DE, 0},
-        {"popf at CPL 3 leaves IF and IOPL", user_popf, user_popf_next, VECTOR_BP, 0},
-        {"sgdt at CPL 3 without UMIP", user_sgdt, user_sgdt_next, VECTOR_BP, 0},
+        { "#GP: hlt at CPL 3", user_hlt, user_hlt, VECTOR_GP, 0 },
+        { "#GP: int through a DPL 0 gate", user_int40, user_int40, VECTOR_GP, 0x40 << 3 | 2 },
+        { "#BP: int3 at CPL 3", user_int3, user_int3_next, VECTOR_BP, 0 },
+        { "#GP: in at CPL 3", user_in, user_in, VECTOR_GP, 0 },
+        { "#GP: cli at CPL 3", user_cli, user_cli, VECTOR_GP, 0 },
+        { "#GP: mov cr at CPL 3", user_mov_cr, user_mov_cr, VECTOR_GP, 0 },
+        { "#PF: user load of a supervisor page", user_load, user_load, VECTOR_PF, PF_P | PF_U },
+        { "#GP: wrmsr at CPL 3", user_wrmsr, user_wrmsr, VECTOR_GP, 0 },
+        { "#GP: lgdt at CPL 3", user_lgdt, user_lgdt, VECTOR_GP, 0 },
+        { "#GP: clts at CPL 3", user_clts, user_clts, VECTOR_GP, 0 },
+        { "#GP: invd at CPL 3", user_invd, user_invd, VECTOR_GP, 0 },
+        { "#GP: rdpmc at CPL 3", user_rdpmc, user_rdpmc_fault, VECTOR_GP, 0 },
+        { "#AC: misaligned load with CR0.AM and AC", user_ac, user_ac_fault, VECTOR_AC, 0 },
+        { "#DE: at CPL 3", user_de, user_de_fault, VECTOR_DE, 0 },
+        { "popf at CPL 3 leaves IF and IOPL", user_popf, user_popf_next, VECTOR_BP, 0 },
+        { "sgdt at CPL 3 without UMIP", user_sgdt, user_sgdt_next, VECTOR_BP, 0 },
     };
     write_cr0(read_cr0() | CR0_AM);
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -229,7 +230,8 @@ static void user_mode(void)
     check("saved ss of CPL 3", trap.ss, USER_DATA);
     run_user(user_kernel_jump);
     trap.ip = (word)USER_ADDRESS(trap.ip); /* the fault is at the target, already supervisor */
-    expect_user("#PF: user fetch from a supervisor page", VECTOR_PF, PF_P | PF_U | PF_I, (void *)0x100000);
+    expect_user("#PF: user fetch from a supervisor page", VECTOR_PF, PF_P | PF_U | PF_I,
+                (void *)0x100000);
     write_cr0(read_cr0() & ~CR0_AM);
     if (has_cpuid(7, 0, 2, 2)) {
         write_cr4(read_cr4() | CR4_UMIP);
@@ -275,12 +277,12 @@ static void page_faults(void)
     TRY("8: incq (%%rcx)", "c"(hole - 3));
     expect_pf("#PF: crossing inc", PF_W, hole);
     word count;
-    TRY("push %%rdi; movl $64, %%ecx; movl $0x55, %%eax; 8: rep stosb; pop %%rdi",
-        "D"(hole - 16));
+    TRY("push %%rdi; movl $64, %%ecx; movl $0x55, %%eax; 8: rep stosb; pop %%rdi", "D"(hole - 16));
     count = trap.cx;
     expect_pf("#PF: rep stosb in the middle", PF_W, hole);
     check("#PF: rep stosb count left", count, 48);
-    check("#PF: rep stosb stored the first part", load32((void *)(page + PAGE_SIZE - 4)), 0x55555555);
+    check("#PF: rep stosb stored the first part", load32((void *)(page + PAGE_SIZE - 4)),
+          0x55555555);
     TRY("8: jmp *%%rcx", "c"(NONCANONICAL));
     check("#GP: jump to a non-canonical address", trap.vector, VECTOR_GP);
     TRY("8: movaps (%%rcx), %%xmm0", "c"(page + 8));
@@ -290,15 +292,17 @@ static void page_faults(void)
 static void floating_point(void)
 {
     uint16_t control = 0x037b; /* zero divide unmasked */
-    uint32_t mxcsr = 0x1d80 , normal = 0x1f80;
+    uint32_t mxcsr = 0x1d80, normal = 0x1f80;
     TRY("fninit; fldcw %3; fld1; fldz; .byte 0xde, 0xf9; 8: fwait", "m"(control));
     expect("#MF: reported by the next waiting instruction", VECTOR_MF, 0);
     TRY("8: fld1");
     expect("#MF: still pending for fld1", VECTOR_MF, 0);
     asm volatile("fnclex; fninit");
     mxcsr = normal & ~0x200u; /* zero divide unmasked */
-    TRY("ldmxcsr %3; xorps %%xmm0, %%xmm0; pcmpeqd %%xmm1, %%xmm1; pslld $25, %%xmm1; psrld $2, %%xmm1;"
-        "8: divps %%xmm0, %%xmm1", "m"(mxcsr));
+    TRY("ldmxcsr %3; xorps %%xmm0, %%xmm0; pcmpeqd %%xmm1, %%xmm1; pslld $25, %%xmm1; psrld $2, "
+        "%%xmm1;"
+        "8: divps %%xmm0, %%xmm1",
+        "m"(mxcsr));
     expect("#XM: divps by zero unmasked", VECTOR_XM, 0);
     write_cr4(read_cr4() & ~CR4_OSXMMEXCPT);
     TRY("8: divps %%xmm0, %%xmm1");

@@ -15,11 +15,17 @@ static uint64_t xgetbv(uint32_t index)
 }
 static void xsave(void *to, uint64_t mask)
 {
-    asm volatile("xsave (%0)" : : "r"(to), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32)) : "memory");
+    asm volatile("xsave (%0)"
+                 :
+                 : "r"(to), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+                 : "memory");
 }
 static void xrstor(const void *from, uint64_t mask)
 {
-    asm volatile("xrstor (%0)" : : "r"(from), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32)) : "memory");
+    asm volatile("xrstor (%0)"
+                 :
+                 : "r"(from), "a"((uint32_t)mask), "d"((uint32_t)(mask >> 32))
+                 : "memory");
 }
 static bool same(unsigned n)
 {
@@ -73,13 +79,15 @@ static void xcr(void)
     expect_none("xsetbv with everything CPUID offers");
     check("xgetbv", xgetbv(0), xcr0);
     cpuid(0xd, 0, r);
-    check("CPUID d.0: size for XCR0 is at least 576", r[1] >= 576 && r[1] <= r[2] && r[1] <= 4096, true);
+    check("CPUID d.0: size for XCR0 is at least 576", r[1] >= 576 && r[1] <= r[2] && r[1] <= 4096,
+          true);
     unsigned end = 576;
     for (unsigned i = 2; i < 32; i++)
         if (xcr0 >> i & 1) {
             uint32_t c[4];
             cpuid(0xd, i, c);
-            check("CPUID d.n: component inside the area", c[0] && c[1] >= 576 && c[0] + c[1] <= r[1], true);
+            check("CPUID d.n: component inside the area",
+                  c[0] && c[1] >= 576 && c[0] + c[1] <= r[1], true);
             if (c[0] + c[1] > end)
                 end = c[0] + c[1];
         }
@@ -100,14 +108,15 @@ static void save_restore(void)
     xsave(area, 2);
     check("xsave: XSTATE_BV has only what was asked", load32(area + 512) & ~2u, 0);
     check("xsave: xmm3", !memcmp(area + 160 + 48, pattern, 16), true);
-    asm volatile("pxor %%xmm3, %%xmm3" : );
+    asm volatile("pxor %%xmm3, %%xmm3" :);
     xrstor(area, 2);
     asm volatile("movups %%xmm3, %0" : "=m"(got));
     check("xrstor: xmm3", same(16), true);
     store32(area + 512, 0);
     xrstor(area, 2);
     asm volatile("movups %%xmm3, %0" : "=m"(got));
-    check("xrstor: component not in XSTATE_BV is initialized", *(uint64_t *)got | *(uint64_t *)(got + 8), 0);
+    check("xrstor: component not in XSTATE_BV is initialized",
+          *(uint64_t *)got | *(uint64_t *)(got + 8), 0);
     store32(area + 512, 1u << 30);
     TRY("8: xrstor (%%rdi)", "D"(area), "a"(7), "d"(0));
     expect("#GP: xrstor with a component not in XCR0", VECTOR_GP, 0);
@@ -124,7 +133,8 @@ static void save_restore(void)
     memset(area, 0xff, sizeof(area));
     memset(area + 512, 0, 64);
     xsave(area, 7);
-    check("xsave: ymm5 high half", !memcmp(area + component_offset(2) + 5 * 16, pattern + 16, 16), true);
+    check("xsave: ymm5 high half", !memcmp(area + component_offset(2) + 5 * 16, pattern + 16, 16),
+          true);
     asm volatile("vzeroall");
     xrstor(area, 7);
     asm volatile("vmovups %%ymm5, %0" : "=m"(got));
@@ -140,7 +150,8 @@ static void save_restore(void)
         memset(other, 0, sizeof(other));
         asm volatile("xsavec (%0)" : : "r"(other), "a"(6), "d"(0) : "memory");
         check("xsavec: XCOMP_BV", *(uint64_t *)(other + 520), 1ull << 63 | 6);
-        check("xsavec: ymm5 high half right behind the header", !memcmp(other + 576 + 80, pattern + 16, 16), true);
+        check("xsavec: ymm5 high half right behind the header",
+              !memcmp(other + 576 + 80, pattern + 16, 16), true);
         asm volatile("vzeroall");
         xrstor(other, 6);
         asm volatile("vmovups %%ymm5, %0" : "=m"(got));
@@ -148,7 +159,10 @@ static void save_restore(void)
     }
     if (has_cpuid(0xd, 1, 0, 3)) {
         memset(other, 0, sizeof(other));
-        asm volatile("xsaves (%0); vzeroall; xrstors (%0)" : : "r"(other), "a"(7), "d"(0) : "memory");
+        asm volatile("xsaves (%0); vzeroall; xrstors (%0)"
+                     :
+                     : "r"(other), "a"(7), "d"(0)
+                     : "memory");
         asm volatile("vmovups %%ymm5, %0" : "=m"(got));
         check("xsaves, xrstors", same(32), true);
     }
@@ -160,13 +174,17 @@ static void avx512(void)
         skip("AVX-512 state", "CPUID offers no AVX-512");
         return;
     }
-    asm volatile(".byte 0x62, 0x61, 0x7c, 0x48, 0x10, 0x39" : : "c"(pattern)); /* vmovups zmm31, [rcx] */
-    asm volatile(".byte 0xc4, 0xe1, 0xfb, 0x92, 0xd9" : : "c"(0x123456789abcdefull)); /* kmovq k3, rcx */
+    asm volatile(".byte 0x62, 0x61, 0x7c, 0x48, 0x10, 0x39"
+                 :
+                 : "c"(pattern)); /* vmovups zmm31, [rcx] */
+    asm volatile(".byte 0xc4, 0xe1, 0xfb, 0x92, 0xd9"
+                 :
+                 : "c"(0x123456789abcdefull)); /* kmovq k3, rcx */
     memset(area, 0, sizeof(area));
     xsave(area, 0xe7);
     check("xsave: zmm31", !memcmp(area + component_offset(7) + 15 * 64, pattern, 64), true);
     check("xsave: k3", *(uint64_t *)(area + component_offset(5) + 24), 0x123456789abcdef);
-    asm volatile(".byte 0x62, 0x01, 0x04, 0x40, 0x57, 0xff" : ); /* vxorps zmm31, zmm31, zmm31 */
+    asm volatile(".byte 0x62, 0x01, 0x04, 0x40, 0x57, 0xff" :); /* vxorps zmm31, zmm31, zmm31 */
     xrstor(area, 0xe7);
     asm volatile(".byte 0x62, 0x61, 0x7c, 0x48, 0x11, 0x39" : : "c"(got) : "memory");
     check("xrstor: zmm31", same(64), true);
@@ -187,7 +205,7 @@ static void lazy(void)
 {
     asm volatile("movups %0, %%xmm9" : : "m"(pattern));
     xsave(area, xcr0);
-    asm volatile("pxor %%xmm9, %%xmm9" : );
+    asm volatile("pxor %%xmm9, %%xmm9" :);
     handlers[VECTOR_NM] = restore_lazily;
     write_cr0(read_cr0() | CR0_TS);
     asm volatile("movups %%xmm9, %0" : "=m"(got));

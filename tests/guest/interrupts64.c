@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Interrupts: 8259 with 8254, local APIC with its timers, priorities, the shadow of sti, hlt, NMI, and
- * that an interrupt enters every kind of loop (SDM vol. 3, chapters 6 and 11). */
+/* Interrupts: 8259 with 8254, local APIC with its timers, priorities, the shadow of sti, hlt, NMI,
+ * and that an interrupt enters every kind of loop (SDM vol. 3, chapters 6 and 11). */
 #include "apic.h"
 
 #define LOW 0x50
@@ -42,15 +42,17 @@ static void reset(void)
 }
 
 /* Label 1 is where the interrupt has to be taken. */
-#define SHADOW_CASE(name, code)                                                                    \
-    do {                                                                                           \
-        word want_;                                                                                \
-        reset();                                                                                   \
-        self(LOW);                                                                                 \
-        asm volatile("leaq 1f(%%rip), %0\n\t" code "\n\tcli"                                       \
-                     : "=&b"(want_) : "a"(read_flags() | FLAG_IF) : "memory", "cc", "ecx");          \
-        check(name ": taken", count[LOW], 1);                                                      \
-        check(name ": where", last_ip, want_);                                                     \
+#define SHADOW_CASE(name, code) \
+    do { \
+        word want_; \
+        reset(); \
+        self(LOW); \
+        asm volatile("leaq 1f(%%rip), %0\n\t" code "\n\tcli" \
+                     : "=&b"(want_) \
+                     : "a"(read_flags() | FLAG_IF) \
+                     : "memory", "cc", "ecx"); \
+        check(name ": taken", count[LOW], 1); \
+        check(name ": where", last_ip, want_); \
     } while (0)
 
 static void shadow(void)
@@ -60,8 +62,8 @@ static void shadow(void)
     SHADOW_CASE("sti then a store", "sti; movl %%ecx, -64(%%rsp); 1: nop");
     SHADOW_CASE("sti while IF is set already has no shadow", "push %%rax; popf; 1: sti; nop");
     SHADOW_CASE("popf: at once", "push %%rax; popf; 1: nop; nop");
-    SHADOW_CASE("iret: at once",
-                "movq %%rsp, %%rcx; push $0; push %%rcx; push %%rax; push $0x18; push %%rbx; iretq; 1: nop");
+    SHADOW_CASE("iret: at once", "movq %%rsp, %%rcx; push $0; push %%rcx; push %%rax; push $0x18; "
+                                 "push %%rbx; iretq; 1: nop");
     SHADOW_CASE("sti; hlt wakes and goes on behind hlt", "sti; hlt; 1: nop");
     reset();
     self(LOW);
@@ -123,8 +125,9 @@ static void priorities(void)
     self(LOW);
     asm volatile("sti; nop; nop; nop; cli" : : : "memory");
     check("a higher vector enters the handler of a lower, not the reverse",
-          order[0] == LOW && order[1] == HIGH && order[2] == (HIGH | 0x1000) &&
-              order[3] == (LOW | 0x1000) && order[4] == LOW, true);
+          order[0] == LOW && order[1] == HIGH && order[2] == (HIGH | 0x1000)
+              && order[3] == (LOW | 0x1000) && order[4] == LOW,
+          true);
     asm volatile("sti; nop; nop; nop; nop; cli" : : : "memory");
     handlers[LOW] = handlers[HIGH] = note;
     reset();
@@ -205,22 +208,25 @@ static void pic_and_pit(void)
 }
 
 /* The loop must be left by an interrupt although it neither loads, stores nor calls. */
-#define LOOP_CASE(name, code)                                                                      \
-    do {                                                                                           \
-        reset();                                                                                   \
-        asm volatile("movq $7f, %0" : "=m"(loop_end));                                             \
-        leave_loop = true;                                                                         \
-        apic_write(APIC_TIMER_INITIAL, 300000);                                                    \
-        asm volatile("movq %%rsp, %%r12; sti; " code "; 7: cli; movq %%r12, %%rsp"                  \
-                     : : : "memory", "cc", "rax", "rcx", "rdx", "rdi", "rsi", "r12");               \
-        check("interrupt enters: " name, count[TIMER], 1);                                         \
+#define LOOP_CASE(name, code) \
+    do { \
+        reset(); \
+        asm volatile("movq $7f, %0" : "=m"(loop_end)); \
+        leave_loop = true; \
+        apic_write(APIC_TIMER_INITIAL, 300000); \
+        asm volatile("movq %%rsp, %%r12; sti; " code "; 7: cli; movq %%r12, %%rsp" \
+                     : \
+                     : \
+                     : "memory", "cc", "rax", "rcx", "rdx", "rdi", "rsi", "r12"); \
+        check("interrupt enters: " name, count[TIMER], 1); \
     } while (0)
 
 static void loops(void)
 {
     apic_write(APIC_LVT_TIMER, TIMER);
     LOOP_CASE("jmp to itself", "1: jmp 1b");
-    LOOP_CASE("conditional jump", "xorl %%eax, %%eax; 1: incl %%eax; testl %%eax, %%eax; jmp 2f; 2: jmp 1b");
+    LOOP_CASE("conditional jump",
+              "xorl %%eax, %%eax; 1: incl %%eax; testl %%eax, %%eax; jmp 2f; 2: jmp 1b");
     LOOP_CASE("jnz with live flags", "movl $1, %%eax; testl %%eax, %%eax; 1: jnz 1b");
     LOOP_CASE("indirect jump to itself", "leaq 1f(%%rip), %%rax; 1: jmp *%%rax");
     LOOP_CASE("loop instruction", "1: movl $1000, %%ecx; 2: loop 2b; jmp 1b");
@@ -237,7 +243,8 @@ static void loops(void)
 }
 asm(".globl scratch_area; scratch_area = 0x2000000");
 
-asm(".text\n user_spin: jmp user_spin\n user_spin_dec: movl $1000, %ecx; 1: decl %ecx; jnz 1b; jmp user_spin_dec\n");
+asm(".text\n user_spin: jmp user_spin\n user_spin_dec: movl $1000, %ecx; 1: decl %ecx; jnz 1b; jmp "
+    "user_spin_dec\n");
 extern char user_spin[], user_spin_dec[];
 
 static void record_user(struct frame *frame)
@@ -249,18 +256,21 @@ static void record_user(struct frame *frame)
 
 static void user(void)
 {
-    const char *spins[] = {user_spin, user_spin_dec};
+    const char *spins[] = { user_spin, user_spin_dec };
     for (unsigned i = 0; i < 2; i++) {
         reset();
         handlers[TIMER] = record_user;
         apic_write(APIC_TIMER_INITIAL, 100000);
-        struct user_start start = {.ip = (word)USER_ADDRESS(spins[i]),
-                                   .sp = (word)USER_ADDRESS(user_stack_top),
-                                   .flags = 2 | FLAG_IF, .cs = USER_CODE, .ss = USER_DATA};
+        struct user_start start = { .ip = (word)USER_ADDRESS(spins[i]),
+                                    .sp = (word)USER_ADDRESS(user_stack_top),
+                                    .flags = 2 | FLAG_IF,
+                                    .cs = USER_CODE,
+                                    .ss = USER_DATA };
         enter_user(&start);
         apic_write(APIC_EOI, 0);
         check("interrupt enters CPL 3 code twice", trap.vector, TIMER);
-        check("interrupt from CPL 3: saved cs", trap.cs << 16 | last_cs, USER_CODE << 16 | USER_CODE);
+        check("interrupt from CPL 3: saved cs", trap.cs << 16 | last_cs,
+              USER_CODE << 16 | USER_CODE);
         check("interrupt from CPL 3: saved IF", trap.flags & FLAG_IF, FLAG_IF);
     }
     handlers[TIMER] = note;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Every mode and the way there and back: protected 32 and 16, real, unreal, PAE, compatibility, 64-bit. */
+/* Every mode and the way there and back: protected 32 and 16, real, unreal, PAE, compatibility,
+ * 64-bit. */
 #include "guest.h"
 
 extern uint64_t mode_result[8];

@@ -72,7 +72,8 @@ static void user_pages(void)
     check("user load", trap.vector, VECTOR_BP);
     set_pte((word)page_a | PTE_P | PTE_U);
     run_user(user_store);
-    expect_user("#PF: user store to a read-only page", VECTOR_PF, PF_P | PF_W | PF_U, user_store_fault);
+    expect_user("#PF: user store to a read-only page", VECTOR_PF, PF_P | PF_W | PF_U,
+                user_store_fault);
     set_pte((word)page_a | PTE_P | PTE_W);
     run_user(user_load);
     expect_user("#PF: user load of a supervisor page", VECTOR_PF, PF_P | PF_U, user_load_fault);
@@ -191,7 +192,8 @@ static void pae(void)
     TRY("8: movl (%%ecx), %%eax", "c"(WINDOW + 0x400000));
     expect_pf("#PF: PAE: 2M with a reserved bit", PF_P | PF_RSVD, WINDOW + 0x400000);
     run_user(user_load);
-    expect_user("#PF: PAE: user load of a supervisor page", VECTOR_PF, PF_P | PF_U, user_load_fault);
+    expect_user("#PF: PAE: user load of a supervisor page", VECTOR_PF, PF_P | PF_U,
+                user_load_fault);
     paging_off();
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* 4-level paging: page sizes, accessed and dirty bits, every right, reserved bits, and when a cached
- * translation may still be used (SDM vol. 3, 4.5-4.10). */
+/* 4-level paging: page sizes, accessed and dirty bits, every right, reserved bits, and when a
+ * cached translation may still be used (SDM vol. 3, 4.5-4.10). */
 #include "guest.h"
 
 #define WINDOW 0x5000000000ull /* virtual addresses the cases map for themselves: PML4 slot 0 */
@@ -57,7 +57,10 @@ static void accessed_dirty(void)
     check("A/D: locked access sets D", *(volatile uint64_t *)pte & PTE_D, PTE_D);
     check("4K: locked access through the window", load32(page_a + 4), 2);
     set_pte((word)page_a | PTE_P | PTE_W);
-    asm volatile("movl $0xbbbbbbbb, %%eax; lock cmpxchgl %%ecx, (%0)" : : "r"(WINDOW) : "eax", "memory");
+    asm volatile("movl $0xbbbbbbbb, %%eax; lock cmpxchgl %%ecx, (%0)"
+                 :
+                 : "r"(WINDOW)
+                 : "eax", "memory");
     check("A/D: failed cmpxchg sets A", *(volatile uint64_t *)pte & PTE_A, PTE_A);
 }
 
@@ -180,7 +183,8 @@ static void user_rights(void)
     check("user executes a user page", trap.vector, VECTOR_BP);
     set_pte((word)page_b | PTE_P | PTE_U);
     run_user(user_store);
-    expect_user("#PF: user store to a read-only page", VECTOR_PF, PF_P | PF_W | PF_U, user_store_fault);
+    expect_user("#PF: user store to a read-only page", VECTOR_PF, PF_P | PF_W | PF_U,
+                user_store_fault);
     write_cr0(read_cr0() & ~CR0_WP);
     run_user(user_store);
     expect_user("#PF: the same with CR0.WP clear", VECTOR_PF, PF_P | PF_W | PF_U, user_store_fault);
@@ -188,7 +192,8 @@ static void user_rights(void)
     set_pte((word)page_b | PTE_P | PTE_W);
     check("supervisor loads its page", load32((void *)WINDOW), 0xbbbbbbbb);
     run_user(user_touch);
-    expect_user("#PF: user load right after a supervisor load", VECTOR_PF, PF_P | PF_U, user_load_fault);
+    expect_user("#PF: user load right after a supervisor load", VECTOR_PF, PF_P | PF_U,
+                user_load_fault);
     *pdpte &= ~PTE_U;
     set_pte((word)page_b | PTE_P | PTE_W | PTE_U);
     run_user(user_touch);
@@ -317,7 +322,7 @@ struct invpcid {
 };
 static void invpcid(uint64_t type, uint64_t pcid, uint64_t address)
 {
-    struct invpcid descriptor = {pcid, address};
+    struct invpcid descriptor = { pcid, address };
     asm volatile("invpcid %0, %1" : : "m"(descriptor), "r"(type) : "memory");
 }
 
@@ -364,7 +369,7 @@ static void process_context(void)
         *entry = (word)page_a | PTE_P | PTE_W;
         invpcid(3, 0, 0);
         check("INVPCID: all contexts without global pages", load32((void *)WINDOW), 0xaaaaaaaa);
-        struct invpcid bad = {1ull << 12, 0};
+        struct invpcid bad = { 1ull << 12, 0 };
         TRY("8: invpcid (%%rcx), %%rax", "c"(&bad), "a"(0));
         expect("#GP: INVPCID with reserved descriptor bits", VECTOR_GP, 0);
         TRY("8: invpcid (%%rcx), %%rax", "c"(&bad), "a"(4));
@@ -387,7 +392,8 @@ static void address_spaces(void)
     pd[0] = (word)pt | 7;
     pt[0] = (word)page_b | 7;
     set_pte((word)page_a | PTE_P | PTE_W);
-    static const uint8_t return_1[] = {0xb8, 1, 0, 0, 0, 0xc3}, return_2[] = {0xb8, 2, 0, 0, 0, 0xc3};
+    static const uint8_t return_1[] = { 0xb8, 1, 0, 0, 0, 0xc3 },
+                         return_2[] = { 0xb8, 2, 0, 0, 0, 0xc3 };
     memcpy(page_a + 256, return_1, sizeof(return_1));
     memcpy(page_b + 256, return_2, sizeof(return_2));
     unsigned (*function)(void) = (void *)(WINDOW + 256);

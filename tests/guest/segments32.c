@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Segmentation in 32-bit protected mode: limits, expand-down, conforming code, call gates, LDT, task
- * switches, null selectors, and the exceptions only this mode has (SDM vol. 3, chapters 5-8). */
+/* Segmentation in 32-bit protected mode: limits, expand-down, conforming code, call gates, LDT,
+ * task switches, null selectors, and the exceptions only this mode has (SDM vol. 3, chapters 5-8).
+ */
 #include "guest.h"
 
 #define SEG_DATA 0x50
@@ -46,7 +47,12 @@ static void limits(void)
     expect("#GP: 16 bytes", VECTOR_GP, 0);
     TRY("8: fldt %%fs:0xff8");
     expect("#GP: 10 bytes", VECTOR_GP, 0);
-    check("base is added", ({ uint8_t v; asm volatile("movb %%fs:0xfff, %0" : "=q"(v)); v; }), area[0xfff]);
+    check("base is added", ({
+              uint8_t v;
+              asm volatile("movb %%fs:0xfff, %0" : "=q"(v));
+              v;
+          }),
+          area[0xfff]);
 
     gdt_set(SEG_DOWN, (word)area, 0xfff, 0x497); /* offsets 0x1000 and above */
     asm volatile("movw %w0, %%fs" : : "r"(SEG_DOWN));
@@ -82,22 +88,30 @@ static void stacks(void)
 {
     gdt_set(SEG_STACK, 0, (word)area >> 12, 0xc93); /* up to the end of the page */
     TRY("movw %w3, %%ss; movl %%ecx, %%esp; 8: movl 0x1000(%%esp), %%eax; movw %w4, %%ss;"
-        "movl resume_sp, %%esp", "D"(SEG_STACK), "S"(KERNEL_DATA), "c"(area + 1));
+        "movl resume_sp, %%esp",
+        "D"(SEG_STACK), "S"(KERNEL_DATA), "c"(area + 1));
     expect("#SS: load through esp beyond the limit", VECTOR_SS, 0);
     TRY("movw %w3, %%ss; movl %%ecx, %%esp; 8: movl %%ss:0xffd(%%ecx), %%eax; movw %w4, %%ss;"
-        "movl resume_sp, %%esp", "D"(SEG_STACK), "S"(KERNEL_DATA), "c"(area));
+        "movl resume_sp, %%esp",
+        "D"(SEG_STACK), "S"(KERNEL_DATA), "c"(area));
     expect("#SS: load through ss across the limit", VECTOR_SS, 0);
     /* 16-bit stack segment: only sp counts, the rest of esp stays */
     gdt_set(SEG_STACK, (word)area, 0xffff, 0x093);
     word sp, value;
-    asm volatile("movl %%esp, %%edi; movw %w2, %%ss; movl $0x12340100, %%esp; push $0x5a5a; movl %%esp, %0;"
-                 "pop %1; movw %w3, %%ss; movl %%edi, %%esp"
-                 : "=&r"(sp), "=&r"(value) : "r"(SEG_STACK), "r"(KERNEL_DATA) : "edi", "memory");
+    asm volatile(
+        "movl %%esp, %%edi; movw %w2, %%ss; movl $0x12340100, %%esp; push $0x5a5a; movl %%esp, %0;"
+        "pop %1; movw %w3, %%ss; movl %%edi, %%esp"
+        : "=&r"(sp), "=&r"(value)
+        : "r"(SEG_STACK), "r"(KERNEL_DATA)
+        : "edi", "memory");
     check("16-bit stack: upper half of esp unchanged", sp, 0x123400fc);
     check("16-bit stack: pushed below base + sp", load32(area + 0xfc), 0x5a5a);
-    asm volatile("movl %%esp, %%edi; movw %w1, %%ss; movl $0x00010000, %%esp; push $0x6b6b; movl %%esp, %0;"
-                 "movw %w2, %%ss; movl %%edi, %%esp"
-                 : "=&r"(sp) : "r"(SEG_STACK), "r"(KERNEL_DATA) : "edi", "memory");
+    asm volatile(
+        "movl %%esp, %%edi; movw %w1, %%ss; movl $0x00010000, %%esp; push $0x6b6b; movl %%esp, %0;"
+        "movw %w2, %%ss; movl %%edi, %%esp"
+        : "=&r"(sp)
+        : "r"(SEG_STACK), "r"(KERNEL_DATA)
+        : "edi", "memory");
     check("16-bit stack: sp wraps", sp, 0x0001fffc);
 }
 
@@ -147,7 +161,8 @@ static void loads(void)
     expect("#GP: LDT selector with a null LDT", VECTOR_GP, 0x04);
     word rights, limit;
     bool ok;
-    asm volatile("larl %3, %0; lsll %3, %1; setz %2" : "=&r"(rights), "=&r"(limit), "=q"(ok)
+    asm volatile("larl %3, %0; lsll %3, %1; setz %2"
+                 : "=&r"(rights), "=&r"(limit), "=q"(ok)
                  : "r"(KERNEL_DATA));
     check("lar", rights & 0xf0ff00, 0xc09300); /* bits 16-19 are undefined */
     check("lsl", limit, 0xffffffff);
@@ -174,16 +189,16 @@ asm(".text\n"
     "user_io: inb $0x80, %al; int3; user_io_next: nop\n"
     "user_io2: inw $0x87, %ax; int3; user_io2_next: nop\n"
     ".data; .globl conforming_pointer; conforming_pointer: .long conforming; .word 0x73; .text\n");
-extern char gate_target[], user_gate[], user_gate_next[], user_gate0[], conforming[], user_conforming[],
-    user_conforming_next[], user_ds0[], user_ds0_fault[], user_jump0[], user_iret_up[], user_iret_fault[],
-    user_io[], user_io_next[], user_io2[], user_io2_next[];
+extern char gate_target[], user_gate[], user_gate_next[], user_gate0[], conforming[],
+    user_conforming[], user_conforming_next[], user_ds0[], user_ds0_fault[], user_jump0[],
+    user_iret_up[], user_iret_fault[], user_io[], user_io_next[], user_io2[], user_io2_next[];
 
-static void gate_descriptor(unsigned slot, unsigned selector, const void *target, unsigned attributes,
-                            unsigned parameters)
+static void gate_descriptor(unsigned slot, unsigned selector, const void *target,
+                            unsigned attributes, unsigned parameters)
 {
     word offset = (word)target;
-    gdt[slot / 8] = (offset & 0xffff) | (uint64_t)selector << 16 | (uint64_t)parameters << 32 |
-                    (uint64_t)attributes << 40 | (uint64_t)(offset >> 16) << 48;
+    gdt[slot / 8] = (offset & 0xffff) | (uint64_t)selector << 16 | (uint64_t)parameters << 32
+                    | (uint64_t)attributes << 40 | (uint64_t)(offset >> 16) << 48;
 }
 
 static void transfers(void)
@@ -225,18 +240,19 @@ static void transfers(void)
     expect("#GP: far return beyond the code limit", VECTOR_GP, 0);
     /* near jump in a small code segment based on the running code */
     gdt_set(SEG_CODE_SMALL, (word)area, 0x1f, 0x49b);
-    static const uint8_t jump_out[] = {0xe9, 0x40, 0, 0, 0};
+    static const uint8_t jump_out[] = { 0xe9, 0x40, 0, 0, 0 };
     memset(area, 0xcc, sizeof(area)); /* int3 stops what ignores the limit */
     memcpy(area, jump_out, sizeof(jump_out));
     TRY("8: lcall $0x78, $0");
-    check("#GP: near jump beyond the code limit", trap.vector << 16 | trap.cs, VECTOR_GP << 16 | SEG_CODE_SMALL);
+    check("#GP: near jump beyond the code limit", trap.vector << 16 | trap.cs,
+          VECTOR_GP << 16 | SEG_CODE_SMALL);
     check("#GP: near jump beyond the code limit: saved eip", trap.ip, 0);
     memset(area, 0x90, 0x20);
     TRY("8: lcall $0x78, $0");
     check("#GP: running off the code limit", trap.vector << 16 | trap.ip, VECTOR_GP << 16 | 0x20);
     /* 16-bit code segment */
     gdt_set(SEG_16, (word)area, 0xffff, 0x09b);
-    static const uint8_t code16[] = {0xb8, 0x34, 0x12, 0x66, 0xba, 1, 2, 3, 4, 0x66, 0xcb};
+    static const uint8_t code16[] = { 0xb8, 0x34, 0x12, 0x66, 0xba, 1, 2, 3, 4, 0x66, 0xcb };
     memcpy(area, code16, sizeof(code16));
     word dx;
     asm volatile("movl $0xffff0000, %%eax; lcall $0xb0, $0" : "=a"(result), "=d"(dx) : : "memory");
@@ -255,8 +271,11 @@ static void io_permission(void)
     gdt_set(SEG_TSS_C, (word)big_tss, sizeof(big_tss) - 1, 0x89);
     uint32_t old = tss[25];
     asm volatile("ltr %w0" : : "r"(SEG_TSS_C));
-    struct user_start start = {.ip = (word)user_io, .sp = (word)user_stack_top, .flags = 2, .cs = USER_CODE,
-                               .ss = USER_DATA};
+    struct user_start start = { .ip = (word)user_io,
+                                .sp = (word)user_stack_top,
+                                .flags = 2,
+                                .cs = USER_CODE,
+                                .ss = USER_DATA };
     big_tss[1] = (word)__builtin_frame_address(0) - 2048;
     enter_user(&start);
     expect_user("I/O map: port allowed", VECTOR_BP, 0, user_io_next);
@@ -340,7 +359,7 @@ static void only_32(void)
 {
     static const struct {
         int32_t low, high;
-    } bounds = {-5, 5};
+    } bounds = { -5, 5 };
     TRY("8: boundl %%eax, %3", "m"(bounds), "a"(6));
     expect("#BR: above", VECTOR_BR, 0);
     TRY("8: boundl %%eax, %3", "m"(bounds), "a"(-6));
@@ -358,16 +377,19 @@ static void only_32(void)
         uint8_t op[2];
         uint16_t ax, want;
     } bcd[] = {
-        {"daa", {0x27, 0x90}, 0x00ae, 0x0014}, {"das", {0x2f, 0x90}, 0x00ae, 0x0048},
-        {"aaa", {0x37, 0x90}, 0x010b, 0x0201}, {"aas", {0x3f, 0x90}, 0x020a, 0x0104},
-        {"aam", {0xd4, 10}, 0x0053, 0x0803}, {"aad", {0xd5, 10}, 0x0803, 0x0053},
-        {"aam 16", {0xd4, 16}, 0x00a7, 0x0a07}, {"salc", {0xd6, 0x90}, 0x1234, 0x1200},
+        { "daa", { 0x27, 0x90 }, 0x00ae, 0x0014 },  { "das", { 0x2f, 0x90 }, 0x00ae, 0x0048 },
+        { "aaa", { 0x37, 0x90 }, 0x010b, 0x0201 },  { "aas", { 0x3f, 0x90 }, 0x020a, 0x0104 },
+        { "aam", { 0xd4, 10 }, 0x0053, 0x0803 },    { "aad", { 0xd5, 10 }, 0x0803, 0x0053 },
+        { "aam 16", { 0xd4, 16 }, 0x00a7, 0x0a07 }, { "salc", { 0xd6, 0x90 }, 0x1234, 0x1200 },
     };
     for (unsigned i = 0; i < sizeof(bcd) / sizeof(bcd[0]); i++) {
         memcpy(area + 64, bcd[i].op, 2);
         area[66] = 0xc3;
         word ax;
-        asm volatile("clc; call *%2" : "=a"(ax) : "0"((word)bcd[i].ax), "r"(area + 64) : "cc", "memory");
+        asm volatile("clc; call *%2"
+                     : "=a"(ax)
+                     : "0"((word)bcd[i].ax), "r"(area + 64)
+                     : "cc", "memory");
         check(bcd[i].name, ax, bcd[i].want);
     }
     TRY(".byte 0xd4; .byte 0; 8:");
@@ -380,14 +402,17 @@ static void only_32(void)
     static struct __attribute__((packed)) {
         uint32_t offset;
         uint16_t selector;
-    } far = {0x12345678, KERNEL_DATA};
+    } far = { 0x12345678, KERNEL_DATA };
     asm volatile("lesl %1, %0" : "=r"(si) : "m"(far));
     check("les", si, 0x12345678);
     /* 16-bit addressing in 32-bit code */
     store32(area + 16, 0xfeedface);
     gdt_set(SEG_DATA, (word)area, 0xffff, 0x493);
     asm volatile("movw %w2, %%fs; movl $0xffff0008, %%ebx; movl $0xffff0004, %%esi;"
-                 ".byte 0x64, 0x67, 0x8b, 0x40, 4; nop" : "=a"(si) : "0"(0), "r"(SEG_DATA) : "ebx", "esi");
+                 ".byte 0x64, 0x67, 0x8b, 0x40, 4; nop"
+                 : "=a"(si)
+                 : "0"(0), "r"(SEG_DATA)
+                 : "ebx", "esi");
     check("16-bit addressing [bx+si+4]", si, 0xfeedface);
     TRY("8: .byte 0x63, 0xc1");
     expect_none("arpl executes");

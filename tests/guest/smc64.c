@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Self- and cross-modifying code on one processor (SDM vol. 3, 8.1.3), code across page boundaries, and
- * data that merely lives next to code. */
+/* Self- and cross-modifying code on one processor (SDM vol. 3, 8.1.3), code across page boundaries,
+ * and data that merely lives next to code. */
 #include "guest.h"
 
 #define WINDOW 0x5000000000ull
@@ -24,21 +24,33 @@ static void ahead(void)
     asm volatile("movl $0x22222222, 1f+1(%%rip); 1: movl $0x11111111, %0" : "=a"(got) : : "memory");
     check("the very next instruction", got, 0x22222222);
     asm volatile("movl $0x44444444, 1f+1(%%rip); nop; nop; nop; nop; addl $1, %%ecx; jmp 1f; nop;"
-                 "1: movl $0x33333333, %0" : "=a"(got) : : "memory", "ecx", "cc");
+                 "1: movl $0x33333333, %0"
+                 : "=a"(got)
+                 :
+                 : "memory", "ecx", "cc");
     check("behind a jump", got, 0x44444444);
     asm volatile("movl $10, %%ecx; xorl %0, %0;"
                  "1: addl $1, 2f+1(%%rip); 2: addl $1000, %%eax; decl %%ecx; jnz 1b"
-                 : "=a"(got) : : "memory", "ecx", "cc");
+                 : "=a"(got)
+                 :
+                 : "memory", "ecx", "cc");
     check("an immediate rewritten in each turn of its loop", got, 10055);
     asm volatile("xorl %0, %0; movl $8, %%ecx; 1: incl %0; decl %%ecx; jnz 2f; jmp 3f;"
                  "2: movb $0x90, 1b(%%rip); movb $0x90, 1b+1(%%rip); jmp 1b; 3:"
-                 : "=a"(got) : : "memory", "ecx", "cc");
+                 : "=a"(got)
+                 :
+                 : "memory", "ecx", "cc");
     check("an instruction of its own loop replaced by nops", got, 1);
     asm volatile("movb $0x90, 1f(%%rip); movb $0x90, 1f+1(%%rip); xorl %0, %0; 1: incl %0; incl %0"
-                 : "=a"(got) : : "memory", "cc");
+                 : "=a"(got)
+                 :
+                 : "memory", "cc");
     check("two stores ahead in the same block", got, 1);
     asm volatile("movl $3, %%ecx; xorl %%eax, %%eax; 1: addl $5, %%eax; push %%rax; "
-                 "xorb $0x28, 1b+1(%%rip); pop %%rax; loop 1b" : "=a"(got) : : "memory", "ecx", "cc");
+                 "xorb $0x28, 1b+1(%%rip); pop %%rax; loop 1b"
+                 : "=a"(got)
+                 :
+                 : "memory", "ecx", "cc");
     check("the loop head behind the store: add, sub, add", got, 5);
 }
 
@@ -91,17 +103,21 @@ static void store_kinds(void)
     asm volatile("movl $5, %%eax; xchgl %%eax, 1(%0)" : : "r"(code) : "memory", "eax");
     check("xchg", f(), 5);
     asm volatile("movq %%rsp, %%rcx; leaq 9(%0), %%rsp; push $6; movq %%rcx, %%rsp"
-                 : : "r"(code) : "memory", "rcx");
+                 :
+                 : "r"(code)
+                 : "memory", "rcx");
     code[5] = RET;
     check("push", f(), 6);
     put_function(code, 6);
-    asm volatile("fildl %1; fistpl 1(%0)" : : "r"(code), "m"((uint32_t){7}) : "memory");
+    asm volatile("fildl %1; fistpl 1(%0)" : : "r"(code), "m"((uint32_t){ 7 }) : "memory");
     check("x87 store", f(), 7);
     asm volatile("movl $8, %%eax; movnti %%eax, 1(%0); sfence" : : "r"(code) : "memory", "eax");
     check("movnti", f(), 8);
     asm volatile("btsl $4, 1(%0)" : : "r"(code) : "memory", "cc");
     check("bts", f(), 24);
-    asm volatile("movl $24, %%eax; movl $9, %%ecx; cmpxchgl %%ecx, 1(%0)" : : "r"(code)
+    asm volatile("movl $24, %%eax; movl $9, %%ecx; cmpxchgl %%ecx, 1(%0)"
+                 :
+                 : "r"(code)
                  : "memory", "eax", "ecx", "cc");
     check("cmpxchg", f(), 9);
     asm volatile("movl $10, %%eax; stosl" : : "D"(code + 1) : "memory", "eax");
@@ -208,13 +224,18 @@ static void data_beside_code(void)
     unsigned sum;
     asm volatile("xorl %%eax, %%eax; movl $200000, %%ecx; jmp 1f; .balign 8; 2: .quad 0;"
                  "1: addl $1, 2b(%%rip); addl 2b(%%rip), %%eax; decl %%ecx; jnz 1b"
-                 : "=a"(sum) : : "ecx", "memory", "cc");
+                 : "=a"(sum)
+                 :
+                 : "ecx", "memory", "cc");
     check("a counter between instructions, 200000 stores", sum, (uint32_t)(200000ull * 200001 / 2));
     /* A stack in the page that runs. */
-    asm volatile("movq %%rsp, %%rdx; leaq 3f(%%rip), %%rsp; xorl %%eax, %%eax; movl $20000, %%ecx;"
-                 "1: push %%rcx; addq (%%rsp), %%rax; call 2f; pop %%rbx; decl %%ecx; jnz 1b; jmp 4f;"
-                 "2: addl $1, %%eax; ret; .skip 64; 3: .quad 0; 4: movq %%rdx, %%rsp"
-                 : "=a"(sum) : : "rbx", "rcx", "rdx", "memory", "cc");
+    asm volatile(
+        "movq %%rsp, %%rdx; leaq 3f(%%rip), %%rsp; xorl %%eax, %%eax; movl $20000, %%ecx;"
+        "1: push %%rcx; addq (%%rsp), %%rax; call 2f; pop %%rbx; decl %%ecx; jnz 1b; jmp 4f;"
+        "2: addl $1, %%eax; ret; .skip 64; 3: .quad 0; 4: movq %%rdx, %%rsp"
+        : "=a"(sum)
+        :
+        : "rbx", "rcx", "rdx", "memory", "cc");
     check("a stack between instructions", sum, (uint32_t)(20000ull * 20001 / 2 + 20000));
 }
 
@@ -231,8 +252,11 @@ void guest_main(void)
     aliases();
     page_crossing();
     data_beside_code();
-    struct user_start start = {.ip = (word)USER_ADDRESS(user_smc), .sp = (word)USER_ADDRESS(user_stack_top),
-                               .flags = 2, .cs = USER_CODE, .ss = USER_DATA};
+    struct user_start start = { .ip = (word)USER_ADDRESS(user_smc),
+                                .sp = (word)USER_ADDRESS(user_stack_top),
+                                .flags = 2,
+                                .cs = USER_CODE,
+                                .ss = USER_DATA };
     enter_user(&start);
     check("self-modifying code at CPL 3", trap.ax << 8 | trap.cx, 8 << 8 | 15);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Several processors: INIT and STARTUP, locked operations, interrupts between processors, TLB shootdown,
- * code modified by another processor (SDM vol. 3, 8.1-8.4, 11.6). Run with -smp 4. */
+/* Several processors: INIT and STARTUP, locked operations, interrupts between processors, TLB
+ * shootdown, code modified by another processor (SDM vol. 3, 8.1-8.4, 11.6). Run with -smp 4. */
 #include "apic.h"
 
 #define MAX 8
-/* Few rounds where processors wait for each other: with fewer host CPUs than processors each costs the
- * scheduler's time slice. */
+/* Few rounds where processors wait for each other: with fewer host CPUs than processors each costs
+ * the scheduler's time slice. */
 #define ROUNDS 100000u
 #define CALLS 50u
 #define REMAPPINGS 200u
@@ -99,20 +99,29 @@ static void add_cmpxchg(unsigned index)
 {
     for (unsigned i = 0; i < ROUNDS; i++)
         asm volatile("movq %0, %%rax; 1: leaq 1(%%rax), %%rdx; lock cmpxchgq %%rdx, %0; jne 1b"
-                     : "+m"(counter) : : "rax", "rdx", "cc");
+                     : "+m"(counter)
+                     :
+                     : "rax", "rdx", "cc");
 }
 static void add_cmpxchg16b(unsigned index)
 {
     for (unsigned i = 0; i < ROUNDS / 4; i++)
-        asm volatile("movq %0, %%rax; movq %1, %%rdx; 1: leaq 1(%%rax), %%rbx; leaq 3(%%rdx), %%rcx;"
-                     "lock cmpxchg16b %0; jne 1b" : "+m"(counter_16[0]), "+m"(counter_16[1])
-                     : : "rax", "rbx", "rcx", "rdx", "cc");
+        asm volatile(
+            "movq %0, %%rax; movq %1, %%rdx; 1: leaq 1(%%rax), %%rbx; leaq 3(%%rdx), %%rcx;"
+            "lock cmpxchg16b %0; jne 1b"
+            : "+m"(counter_16[0]), "+m"(counter_16[1])
+            :
+            : "rax", "rbx", "rcx", "rdx", "cc");
 }
 static void add_under_lock(unsigned index)
 {
     for (unsigned i = 0; i < ROUNDS / 4; i++) {
-        asm volatile("1: movl $1, %%eax; xchgl %%eax, %0; testl %%eax, %%eax; jz 3f; 2: pause; cmpl $0, %0;"
-                     "jne 2b; jmp 1b; 3:" : "+m"(plain_lock) : : "eax", "cc", "memory");
+        asm volatile(
+            "1: movl $1, %%eax; xchgl %%eax, %0; testl %%eax, %%eax; jz 3f; 2: pause; cmpl $0, %0;"
+            "jne 2b; jmp 1b; 3:"
+            : "+m"(plain_lock)
+            :
+            : "eax", "cc", "memory");
         protected_value++;
         asm volatile("movl $0, %0" : "=m"(plain_lock) : : "memory");
     }
@@ -128,7 +137,9 @@ static void atomics(void)
     static const struct {
         const char *name;
         void (*work)(unsigned);
-    } cases[] = {{"lock inc", add_locked}, {"lock xadd", add_xadd}, {"lock cmpxchg", add_cmpxchg}};
+    } cases[] = { { "lock inc", add_locked },
+                  { "lock xadd", add_xadd },
+                  { "lock cmpxchg", add_cmpxchg } };
     for (unsigned i = 0; i < 3; i++) {
         counter = 0;
         everywhere(cases[i].work);
@@ -204,7 +215,8 @@ static void interrupts(void)
         job_number++;
         uint32_t want = processors - 2;
         barrier_wait(&job_done, want);
-        apic_send(ids[1], APIC_ASSERT | IPI_WAKE); /* may come before or after hlt: hence sti; hlt */
+        apic_send(ids[1],
+                  APIC_ASSERT | IPI_WAKE); /* may come before or after hlt: hence sti; hlt */
         while (job_done != processors - 1) {
             for (volatile unsigned j = 0; j < 20000; j++)
                 ;
@@ -217,8 +229,8 @@ static void interrupts(void)
     check("stores are seen in order", reordered, 0);
 }
 
-/* TLB shootdown: the others read through a page that this one remaps; after their acknowledged invlpg
- * nobody may see the old page. */
+/* TLB shootdown: the others read through a page that this one remaps; after their acknowledged
+ * invlpg nobody may see the old page. */
 static volatile uint32_t stop, generation, acknowledged, stale;
 static void on_shootdown(struct frame *frame)
 {
@@ -272,7 +284,7 @@ static void execute_shared(unsigned index)
         while (code_version < i)
             asm volatile("pause");
         cpuid(0, 0, r);
-        if (((uint32_t (*)(void))shared_code)() != i)
+        if (((uint32_t(*)(void))shared_code)() != i)
             asm volatile("lock incl %0" : "+m"(wrong));
         code_seen[index] = i;
     }

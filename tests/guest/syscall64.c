@@ -17,12 +17,14 @@ asm(".text\n"
     "  leaq user_sysexit_back(%rip), %rdx; movq $0x8000000000, %rax; addq %rax, %rdx;"
     "  movq %rbx, %rcx; rex.W sysexit\n"
     "user_sysexit_back: int3\n"
-    "user_syscall: movq %rsp, %rbx; stc; syscall\n user_syscall_back: pushf; pop %rcx; movq %rsp, %rdx; subq %rbx, %rdx; int3\n"
+    "user_syscall: movq %rsp, %rbx; stc; syscall\n user_syscall_back: pushf; pop %rcx; movq %rsp, "
+    "%rdx; subq %rbx, %rdx; int3\n"
     "user_sysenter: movq %rsp, %rbx; sysenter\n"
     "user_syscall_tf: pushf; orq $0x100, (%rsp); popf; syscall; nop; int3\n"
     "user_fsgs: movq %fs:0, %rax; movq %gs:8, %rbx; int3\n"
     "user_loop: movl $1000, %ebx; 1: syscall; decl %ebx; jnz 1b\n user_loop_end: int3\n"
-    ".code32\n user_compat: movl $7, %eax; syscall\n user_compat_back: incl %eax; .byte 0x40; int3\n"
+    ".code32\n user_compat: movl $7, %eax; syscall\n user_compat_back: incl %eax; .byte 0x40; "
+    "int3\n"
     ".code64\n");
 extern char user_sysexit_back[];
 
@@ -35,7 +37,8 @@ static void syscalls(void)
     wrmsr(MSR_LSTAR, (word)syscall_entry);
     wrmsr(MSR_CSTAR, (word)compat_entry);
     wrmsr(MSR_SFMASK, FLAG_IF | FLAG_TF | FLAG_CF | FLAG_AC);
-    check("STAR reads back", rdmsr(MSR_STAR), (uint64_t)USER_CODE32 << 48 | (uint64_t)KERNEL_CODE64 << 32);
+    check("STAR reads back", rdmsr(MSR_STAR),
+          (uint64_t)USER_CODE32 << 48 | (uint64_t)KERNEL_CODE64 << 32);
     memset(seen, 0, sizeof(seen));
     run_user(user_syscall);
     check("syscall: rcx is the return address", seen[0], (word)USER_ADDRESS(user_syscall_back));
@@ -54,8 +57,8 @@ static void syscalls(void)
     check("syscall: SFMASK clears TF, sysret restores it", trap.vector, VECTOR_DB);
     write_dr6(0xffff0ff0);
     TRY("movq $0x8000000000000000, %%rcx; movl $2, %%r11d; movq %%rsp, %%rdx; 8: sysretq");
-    check("#GP: sysret to a non-canonical address (at CPL 0 on Intel, at CPL 3 on AMD)", trap.vector,
-          VECTOR_GP);
+    check("#GP: sysret to a non-canonical address (at CPL 0 on Intel, at CPL 3 on AMD)",
+          trap.vector, VECTOR_GP);
 }
 
 static void compatibility(void)
@@ -74,11 +77,13 @@ static void compatibility(void)
     map_page(0x30000000, (word)page, PTE_P | PTE_W | PTE_U);
     memcpy(page, user_compat, 64);
     memset(seen, 0, sizeof(seen));
-    struct user_start start = {.ip = 0x30000000, .sp = 0x30000800, .flags = 2, .cs = USER_CODE32,
-                               .ss = USER_DATA};
+    struct user_start start = {
+        .ip = 0x30000000, .sp = 0x30000800, .flags = 2, .cs = USER_CODE32, .ss = USER_DATA
+    };
     enter_user(&start);
     check("syscall from compatibility mode: through CSTAR", seen[6], 1);
-    check("syscall from compatibility mode: rcx", seen[0], 0x30000000 + (user_compat_back - user_compat));
+    check("syscall from compatibility mode: rcx", seen[0],
+          0x30000000 + (user_compat_back - user_compat));
     check("sysretl: 32-bit code goes on", trap.ax, 9);
     check("sysretl: cs", trap.cs, USER_CODE32);
 }
@@ -108,7 +113,7 @@ static void sysenters(void)
 
 static void bases(void)
 {
-    static uint64_t a[2] = {0x1111, 0x2222}, b[2] = {0x3333, 0x4444};
+    static uint64_t a[2] = { 0x1111, 0x2222 }, b[2] = { 0x3333, 0x4444 };
     wrmsr(MSR_GS_BASE, (word)a);
     wrmsr(MSR_KERNEL_GS_BASE, (word)b);
     uint64_t value;

@@ -8,7 +8,7 @@ void guest_main(void)
     struct __attribute__((packed)) {
         uint16_t limit;
         word base;
-    } nothing = {0, 0};
+    } nothing = { 0, 0 };
     check("before the triple fault", 1, 1);
     asm volatile("lidt %0; ud2" : : "m"(nothing));
     die("the processor goes on after a triple fault");

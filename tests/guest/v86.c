@@ -5,10 +5,11 @@
 
 extern char v86_code[], v86_code_end[];
 #define CASE(label) (label - v86_code)
-extern char v86_int3[], v86_cli[], v86_sti[], v86_pushf[], v86_popf[], v86_int[], v86_iret[], v86_hlt[],
-    v86_in[], v86_math[], v86_mov_cr[], v86_lgdt[], v86_segment[], v86_div[], v86_limit[], v86_lar[],
-    v86_math_end[], v86_segment_end[], v86_pushf_end[], v86_int3_end[], v86_far[], v86_far_end[],
-    v86_far_target[], v86_ud[], v86_stack[], v86_stack_end[], v86_pushf32[];
+extern char v86_int3[], v86_cli[], v86_sti[], v86_pushf[], v86_popf[], v86_int[], v86_iret[],
+    v86_hlt[], v86_in[], v86_math[], v86_mov_cr[], v86_lgdt[], v86_segment[], v86_div[],
+    v86_limit[], v86_lar[], v86_math_end[], v86_segment_end[], v86_pushf_end[], v86_int3_end[],
+    v86_far[], v86_far_end[], v86_far_target[], v86_ud[], v86_stack[], v86_stack_end[],
+    v86_pushf32[];
 
 #define V86_CS 0x1000 /* code is copied to 0x10000 */
 
@@ -18,7 +19,8 @@ asm(".code16\n"
     "v86_cli: cli\n v86_sti: sti\n"
     "v86_pushf: pushfw; popw %ax; int3\n v86_pushf_end: nop\n"
     "v86_pushf32: .byte 0x66; pushfw; popl %eax; int3; nop\n"
-    "v86_popf: popfw\n v86_int: int $0x21\n v86_iret: iretw\n v86_hlt: hlt\n v86_in: inb $0x60, %al\n"
+    "v86_popf: popfw\n v86_int: int $0x21\n v86_iret: iretw\n v86_hlt: hlt\n v86_in: inb $0x60, "
+    "%al\n"
     "v86_math: movw $0x2000, %ax; movw %ax, %ds; movw 0x10, %bx; addw $1, %bx; movw %bx, 0x12;"
     "  movw %ds, %cx; int3\n v86_math_end: nop\n"
     "v86_mov_cr: movl %cr0, %eax\n v86_lgdt: lgdtw 0\n v86_lar: larw %ax, %bx\n"
@@ -32,7 +34,7 @@ asm(".code16\n"
 
 static struct {
     word sp, flags;
-} start = {0x1000, 0};
+} start = { 0x1000, 0 };
 static word v86_flags_saved, v86_ds_saved, v86_es_saved;
 
 /* iret with VM set pops nine words (SDM vol. 2, IRET). The handler must not return to it. */
@@ -41,13 +43,14 @@ static void enter(const char *label, word flags, word dx)
     extern uint32_t tss[];
     (void)tss;
     memset(&trap, 0, sizeof(trap));
-    asm volatile("push %%ebp\n\tmovl $1f, resume_ip\n\tmovl %%esp, resume_sp\n\tmovl %%esp, tss + 4\n\t"
-                 "push $0; push $0; push $0x2000; push $0x2000; push $0x3000; push %[sp]; push %[flags];"
-                 "push $0x1000; push %[ip]; xorl %%eax, %%eax; xorl %%ebx, %%ebx; iret\n"
-                 "1: pop %%ebp"
-                 : "+d"(dx)
-                 : [sp] "S"(start.sp), [flags] "c"(flags | FLAG_VM | 2), [ip] "D"(CASE(label))
-                 : "eax", "ebx", "memory", "cc");
+    asm volatile(
+        "push %%ebp\n\tmovl $1f, resume_ip\n\tmovl %%esp, resume_sp\n\tmovl %%esp, tss + 4\n\t"
+        "push $0; push $0; push $0x2000; push $0x2000; push $0x3000; push %[sp]; push %[flags];"
+        "push $0x1000; push %[ip]; xorl %%eax, %%eax; xorl %%ebx, %%ebx; iret\n"
+        "1: pop %%ebp"
+        : "+d"(dx)
+        : [sp] "S"(start.sp), [flags] "c"(flags | FLAG_VM | 2), [ip] "D"(CASE(label))
+        : "eax", "ebx", "memory", "cc");
     v86_flags_saved = trap.flags;
 }
 
@@ -72,14 +75,18 @@ static void sensitive(word iopl)
     static const struct {
         const char *name;
         const char *label;
-    } cases[] = {{"cli", v86_cli}, {"sti", v86_sti}, {"pushf", v86_pushf}, {"popf", v86_popf},
-                 {"iret", v86_iret}};
+    } cases[] = { { "cli", v86_cli },
+                  { "sti", v86_sti },
+                  { "pushf", v86_pushf },
+                  { "popf", v86_popf },
+                  { "iret", v86_iret } };
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         enter(cases[i].label, iopl, 0);
         if (!iopl)
             expect_v86(cases[i].name, VECTOR_GP, 0, cases[i].label);
         else
-            check(cases[i].name, trap.ip == (word)CASE(cases[i].label) && trap.vector == VECTOR_GP, false);
+            check(cases[i].name, trap.ip == (word)CASE(cases[i].label) && trap.vector == VECTOR_GP,
+                  false);
     }
     enter(v86_int, iopl, 0);
     if (!iopl)
@@ -124,7 +131,8 @@ void guest_main(void)
     expect_v86("word at offset 0xffff", VECTOR_GP, 0, v86_limit);
     enter(v86_math, 0, 0);
     expect_v86("segment arithmetic", VECTOR_BP, 0, v86_math_end);
-    check("load and store at 0x20010", (trap.bx & 0xffff) << 16 | (load32((void *)0x20010) >> 16), 42 << 16 | 42);
+    check("load and store at 0x20010", (trap.bx & 0xffff) << 16 | (load32((void *)0x20010) >> 16),
+          42 << 16 | 42);
     check("mov from ds", trap.cx & 0xffff, 0x2000);
     enter(v86_segment, 0, 0);
     expect_v86("es override", VECTOR_BP, 0, v86_segment_end);

@@ -6,8 +6,22 @@ enum { RCX = 1, RBX = 3, RSP = 4, RBP = 5, RSI = 6, RDI = 7 };
 static uint64_t interesting(uint64_t *random)
 {
     static const uint64_t values[] = {
-        0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
-        0x7fffffffffffffff, 0x8000000000000000, 0xffffffffffffffff, 0x100000000,
+        0,
+        1,
+        2,
+        0x7f,
+        0x80,
+        0xff,
+        0x7fff,
+        0x8000,
+        0xffff,
+        0x7fffffff,
+        0x80000000,
+        0xffffffff,
+        0x7fffffffffffffff,
+        0x8000000000000000,
+        0xffffffffffffffff,
+        0x100000000,
     };
     uint64_t r = fuzz_random(random);
     switch (r & 7) {
@@ -46,8 +60,12 @@ static uint64_t lane(uint64_t *random, unsigned kind)
     case 3: /* small qwords */
         return r & 0x1ff;
     case 4: /* special numbers */
-        return (r & 1 ? 0x7f800000ull : r & 2 ? 0x80000000ull : 0x7fc00001ull) |
-               (r & 4 ? 0x7ff0000000000000ull : r & 8 ? 0x0000000100000000ull : 0x8000000000000000ull);
+        return (r & 1   ? 0x7f800000ull
+                : r & 2 ? 0x80000000ull
+                        : 0x7fc00001ull)
+               | (r & 4   ? 0x7ff0000000000000ull
+                  : r & 8 ? 0x0000000100000000ull
+                          : 0x8000000000000000ull);
     default:
         return r;
     }
@@ -219,8 +237,8 @@ void fuzz_normalize(struct fuzz_state *state, uint32_t ignored_flags)
         return;
     }
     uint64_t page = state->cr2 / FUZZ_PAGE;
-    if (page < FUZZ_DATA / FUZZ_PAGE - 1 ||
-        (page > FUZZ_DATA / FUZZ_PAGE + FUZZ_DATA_PAGES && page < FUZZ_CODE / FUZZ_PAGE - 1) ||
-        page > FUZZ_CODE / FUZZ_PAGE + FUZZ_CODE_PAGES)
+    if (page < FUZZ_DATA / FUZZ_PAGE - 1
+        || (page > FUZZ_DATA / FUZZ_PAGE + FUZZ_DATA_PAGES && page < FUZZ_CODE / FUZZ_PAGE - 1)
+        || page > FUZZ_CODE / FUZZ_PAGE + FUZZ_CODE_PAGES)
         state->error |= 1;
 }

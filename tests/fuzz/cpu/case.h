@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the two witnesses of the CPU fuzzer share: where a test case's code and data lie, which state it
- * starts with, and the state it leaves. Compiled into the driver and, freestanding, into the guest.
+/* What the two witnesses of the CPU fuzzer share: where a test case's code and data lie, which
+ * state it starts with, and the state it leaves. Compiled into the driver and, freestanding, into
+ * the guest.
  *
- * A case is a seed and some code. Both sides derive registers and memory from the seed, run the code at
- * CPL 3 at the same addresses until it raises an exception (int3 at its end), and hash what is left. */
+ * A case is a seed and some code. Both sides derive registers and memory from the seed, run the
+ * code at CPL 3 at the same addresses until it raises an exception (int3 at its end), and hash what
+ * is left. */
 #ifndef YADO_FUZZ_CASE_H
 #define YADO_FUZZ_CASE_H
 
@@ -11,7 +13,8 @@
 #include <stdint.h>
 
 #define FUZZ_PAGE 4096u
-#define FUZZ_DATA 0x20000000ull /* pages 0-5; the last but one is read-only; neighbours are unmapped */
+#define FUZZ_DATA \
+    0x20000000ull /* pages 0-5; the last but one is read-only; neighbours are unmapped */
 #define FUZZ_DATA_PAGES 6u
 #define FUZZ_READ_ONLY_PAGE 4u
 #define FUZZ_CODE 0x30000000ull /* readable and executable */
@@ -26,7 +29,8 @@
 
 /* Final state, all in 64-bit words so that it can be hashed and compared in a loop. */
 struct fuzz_state {
-    uint64_t gpr[16]; /* in the order of their numbers: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8… */
+    uint64_t
+        gpr[16]; /* in the order of their numbers: rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8… */
     uint64_t rip, rflags, fs_base, gs_base;
     uint64_t vector, error, cr2; /* the exception that ended it; cr2 only of #PF */
     uint64_t fcw, fsw, ftw, mxcsr;
@@ -44,7 +48,7 @@ enum fuzz_flags {
 struct fuzz_batch {
     uint64_t magic;
     uint32_t count, xcr0;
-    uint32_t careful; /* send each result at once, in case the next one is fatal */
+    uint32_t careful;       /* send each result at once, in case the next one is fatal */
     uint32_t ignored_flags; /* bits of the final RFLAGS that are not compared */
 };
 #define FUZZ_MAGIC 0x31657a75666f6459ull
@@ -55,8 +59,8 @@ struct fuzz_case {
     uint32_t flags;
 };
 
-/* The guest's output: this header, then per case its hash, and after it, if FUZZ_DUMP, struct fuzz_state
- * and the data pages. */
+/* The guest's output: this header, then per case its hash, and after it, if FUZZ_DUMP, struct
+ * fuzz_state and the data pages. */
 struct fuzz_reply {
     uint64_t magic;
     uint32_t xcr0; /* what its CPUID offers */
@@ -80,8 +84,8 @@ void fuzz_memory_init(uint64_t seed, void *data);
 /* Of the final state and the data pages, components outside `xcr0` left out. */
 uint64_t fuzz_hash(const struct fuzz_state *state, const void *data);
 
-/* Vector, x87 and mask registers between the state and an XSAVE area in standard format. Offsets of the
- * components differ between processors: CPUID leaf 0xd. */
+/* Vector, x87 and mask registers between the state and an XSAVE area in standard format. Offsets of
+ * the components differ between processors: CPUID leaf 0xd. */
 struct fuzz_layout {
     uint32_t offset[8];
 };

@@ -33,15 +33,16 @@ static pid_t start(const struct engine *engine)
     pid_t pid = fork();
     if (pid)
         return pid;
-    int null = open("/dev/null", O_RDONLY), error = open(errors, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    int null = open("/dev/null", O_RDONLY),
+        error = open(errors, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     dup2(null, 0);
     dup2(error, 1);
     dup2(error, 2);
     execlp(engine->program, engine->program, "-accel", engine->accelerator, "-M", "microvm", "-cpu",
            engine->cpu, "-m", "256M", "-display", "none", "-nodefaults", "-no-reboot", "-kernel",
            engine->guest, "-initrd", batch, "-chardev", chardev, "-device",
-           "isa-debugcon,chardev=d,iobase=0xe9", "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
-           (char *)NULL);
+           "isa-debugcon,chardev=d,iobase=0xe9", "-device",
+           "isa-debug-exit,iobase=0xf4,iosize=0x04", (char *)NULL);
     fprintf(stderr, "cannot run '%s': %s\n", engine->program, strerror(errno));
     _exit(127);
 }
@@ -67,7 +68,7 @@ static void finish(const struct engine *engine, pid_t pid)
     off_t last = -1;
     for (unsigned quiet_ms = 0;; quiet_ms++) {
         int status;
-        struct stat now = {0};
+        struct stat now = { 0 };
         if (waitpid(pid, &status, WNOHANG) == pid) {
             if (WIFSIGNALED(status))
                 explain(engine, "killed by signal", WTERMSIG(status));
@@ -89,21 +90,22 @@ static void finish(const struct engine *engine, pid_t pid)
     }
 }
 
-static bool write_batch(const struct engine *engine, const struct sequence *cases, const unsigned *list,
-                        unsigned count, uint32_t xcr0, bool careful, bool dump)
+static bool write_batch(const struct engine *engine, const struct sequence *cases,
+                        const unsigned *list, unsigned count, uint32_t xcr0, bool careful,
+                        bool dump)
 {
     char path[128];
     path_in(engine, "batch", path);
     FILE *file = fopen(path, "w");
     if (!file)
         return false;
-    struct fuzz_batch batch = {FUZZ_MAGIC, count, xcr0, careful, native_ignored_flags};
+    struct fuzz_batch batch = { FUZZ_MAGIC, count, xcr0, careful, native_ignored_flags };
     fwrite(&batch, sizeof(batch), 1, file);
     for (unsigned i = 0; i < count; i++) {
         const struct sequence *test = &cases[list[i]];
         static const uint8_t padding[8];
-        struct fuzz_case head = {test->seed, test->code_offset, test->code_bytes,
-                                 dump && list[i] >= engine->dump_from ? FUZZ_DUMP : 0};
+        struct fuzz_case head = { test->seed, test->code_offset, test->code_bytes,
+                                  dump && list[i] >= engine->dump_from ? FUZZ_DUMP : 0 };
         fwrite(&head, sizeof(head), 1, file);
         fwrite(test->code, test->code_bytes, 1, file);
         fwrite(padding, -test->code_bytes & 7, 1, file);
@@ -127,8 +129,8 @@ static unsigned read_results(const struct engine *engine, const unsigned *list, 
             uint64_t hash;
             if (fread(&hash, sizeof(hash), 1, file) != 1)
                 break;
-            if (outcomes && list[done] >= engine->dump_from &&
-                fread(&outcomes[list[done]], sizeof(*outcomes), 1, file) != 1)
+            if (outcomes && list[done] >= engine->dump_from
+                && fread(&outcomes[list[done]], sizeof(*outcomes), 1, file) != 1)
                 break;
             hashes[list[done]] = hash;
         }
@@ -148,14 +150,14 @@ bool engine_init(struct engine *engine, uint32_t *xcr0)
     read_results(engine, NULL, 0, &reply, NULL, NULL);
     *xcr0 = reply.xcr0;
     if (reply.magic != FUZZ_MAGIC)
-        fprintf(stderr, "cpu fuzzer: the guest does not start on '%s -accel %s' (%s)\n", engine->program,
-                engine->accelerator, engine_reason);
+        fprintf(stderr, "cpu fuzzer: the guest does not start on '%s -accel %s' (%s)\n",
+                engine->program, engine->accelerator, engine_reason);
     return reply.magic == FUZZ_MAGIC;
 }
 
 void engine_end(struct engine *engine)
 {
-    static const char *const names[] = {"console", "batch", "errors"};
+    static const char *const names[] = { "console", "batch", "errors" };
     for (unsigned i = 0; i < 3; i++) {
         char path[128];
         path_in(engine, names[i], path);
@@ -176,7 +178,8 @@ void engine_run(struct engine *engine, const struct sequence *cases, unsigned co
     }
     for (unsigned *next = list; left;) {
         struct fuzz_reply reply;
-        /* once a batch has failed, small careful ones: the failing case is the first without result */
+        /* once a batch has failed, small careful ones: the failing case is the first without result
+         */
         unsigned part = careful && left > 1000 ? 1000 : left;
         write_batch(engine, cases, next, part, xcr0, careful, outcomes != NULL);
         finish(engine, start(engine));

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Random instruction sequences, reproducible from a seed.
  *
- * The table of instruction forms is found by enumeration: each opcode of each map, with each prefix, is
- * decoded, and what user code may execute and compare is kept, sorted by mnemonic, so that a rare
- * mnemonic is picked as often as `mov`. The native run then removes what this processor lacks. */
+ * The table of instruction forms is found by enumeration: each opcode of each map, with each
+ * prefix, is decoded, and what user code may execute and compare is kept, sorted by mnemonic, so
+ * that a rare mnemonic is picked as often as `mov`. The native run then removes what this processor
+ * lacks. */
 #ifndef YADO_FUZZ_GENERATE_H
 #define YADO_FUZZ_GENERATE_H
 
@@ -22,7 +23,12 @@ struct sequence {
 
 /* Which instruction families take part. */
 enum family {
-    FAMILY_GENERAL, FAMILY_X87, FAMILY_SSE, FAMILY_VEX, FAMILY_EVEX, FAMILY_COUNT,
+    FAMILY_GENERAL,
+    FAMILY_X87,
+    FAMILY_SSE,
+    FAMILY_VEX,
+    FAMILY_EVEX,
+    FAMILY_COUNT,
 };
 
 void generate_init(void); /* builds the table */

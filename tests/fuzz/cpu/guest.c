@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The fuzzer's guest: takes cases from the initrd, runs each at CPL 3, sends hashes through port 0xe9. */
-#include "case.h"
+/* The fuzzer's guest: takes cases from the initrd, runs each at CPL 3, sends hashes through port
+ * 0xe9. */
 #include "guest.h"
+#include "case.h"
 
 struct pvh_start_info { /* Xen "x86/HVM direct boot ABI" */
     uint32_t magic, version, flags, module_count;
@@ -66,8 +67,8 @@ static void machine_init(void)
     write_cr3(read_cr3());
 }
 
-/* Vector state is loaded and saved at CPL 3: hosts whose KVM interprets a guest's kernel code lack these
- * instructions there. */
+/* Vector state is loaded and saved at CPL 3: hosts whose KVM interprets a guest's kernel code lack
+ * these instructions there. */
 asm(".text\nstub_restore: xrstor (%rbx); int3\nstub_save: xsave (%rbx); int3\n");
 extern char stub_restore[], stub_save[];
 static bool in_stub;
@@ -75,9 +76,13 @@ static word stub_vector;
 
 static void run_stub(const void *stub)
 {
-    struct user_start start = {.ip = (word)USER_ADDRESS(stub), .sp = (word)USER_ADDRESS(user_stack_top),
-                               .flags = 2, .cs = USER_CODE, .ss = USER_DATA,
-                               .bx = (word)USER_ADDRESS(xsave_area), .ax = xcr0};
+    struct user_start start = { .ip = (word)USER_ADDRESS(stub),
+                                .sp = (word)USER_ADDRESS(user_stack_top),
+                                .flags = 2,
+                                .cs = USER_CODE,
+                                .ss = USER_DATA,
+                                .bx = (word)USER_ADDRESS(xsave_area),
+                                .ax = xcr0 };
     in_stub = true;
     enter_user(&start);
     in_stub = false;
@@ -108,9 +113,10 @@ static void capture(struct frame *frame)
         resume(frame);
         return;
     }
-    const uint64_t gpr[16] = {frame->ax, frame->cx, frame->dx, frame->bx, frame->sp, frame->bp, frame->si,
-                              frame->di, frame->r8, frame->r9, frame->r10, frame->r11, frame->r12,
-                              frame->r13, frame->r14, frame->r15};
+    const uint64_t gpr[16] = { frame->ax,  frame->cx,  frame->dx,  frame->bx,
+                               frame->sp,  frame->bp,  frame->si,  frame->di,
+                               frame->r8,  frame->r9,  frame->r10, frame->r11,
+                               frame->r12, frame->r13, frame->r14, frame->r15 };
     for (unsigned i = 0; i < 16; i++)
         state.gpr[i] = gpr[i];
     state.rip = frame->ip;
@@ -149,7 +155,7 @@ static void run(const struct fuzz_case *test)
 void guest_main(void)
 {
     machine_init();
-    struct fuzz_reply reply = {FUZZ_MAGIC, xcr0, 0};
+    struct fuzz_reply reply = { FUZZ_MAGIC, xcr0, 0 };
     send(&reply, sizeof(reply));
     const struct pvh_start_info *info = (const void *)(word)start_info;
     if (!info->module_count)

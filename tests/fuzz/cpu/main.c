@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* CPU fuzzer: random user-mode instruction sequences on the host CPU and in a guest on an engine must
- * leave the same registers, flags, memory and exception.
+/* CPU fuzzer: random user-mode instruction sequences on the host CPU and in a guest on an engine
+ * must leave the same registers, flags, memory and exception.
  *
- *     cpu-fuzz --guest fuzz-guest.elf --program build/compat/qemu-system-x86_64 --accel bt --count 20000
+ *     cpu-fuzz --guest fuzz-guest.elf --program build/compat/qemu-system-x86_64 --accel bt --count
+ * 20000
  *
- * Prints TAP. A difference is shown with the shortest sequence that still shows it, both states and the
- * seed: `--seed S --count 1` repeats it. With FUZZ_SECONDS in the environment it goes on for that long,
- * from a seed taken from the clock. */
+ * Prints TAP. A difference is shown with the shortest sequence that still shows it, both states and
+ * the seed: `--seed S --count 1` repeats it. With FUZZ_SECONDS in the environment it goes on for
+ * that long, from a seed taken from the clock. */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,9 +24,10 @@ struct options {
     unsigned min, max, reports;
     bool minimize, no_probe, keep, verbose;
 };
-static struct options options = {.seed = 1, .count = 20000, .min = 5, .max = 20, .reports = 5,
-                                 .minimize = true};
-static struct engine engine = {.accelerator = "bt", .cpu = "max"};
+static struct options options = {
+    .seed = 1, .count = 20000, .min = 5, .max = 20, .reports = 5, .minimize = true
+};
+static struct engine engine = { .accelerator = "bt", .cpu = "max" };
 static uint32_t xcr0;
 static uint64_t differences, lost_natively, executed;
 static unsigned test_number;
@@ -74,7 +76,7 @@ static void note_refusal(struct refusal *list, unsigned *count, const struct seq
             return;
         }
     if (*count < 200)
-        list[(*count)++] = (struct refusal){extension, 1, sequence_mnemonic(test)};
+        list[(*count)++] = (struct refusal){ extension, 1, sequence_mnemonic(test) };
 }
 
 static void probe_forms(void)
@@ -113,8 +115,8 @@ static void probe_forms(void)
             }
         }
     }
-    printf("# %u instruction forms: this CPU has %u, the engine refuses %u, %lu probes differ\n", count,
-           here, refused, (unsigned long)differences);
+    printf("# %u instruction forms: this CPU has %u, the engine refuses %u, %lu probes differ\n",
+           count, here, refused, (unsigned long)differences);
     for (unsigned i = 0; i < kinds; i++)
         printf("# refused: %s, %u forms, such as %s\n", refusals[i].extension, refusals[i].forms,
                refusals[i].example);
@@ -145,10 +147,11 @@ static void print_words(const char *name, unsigned index, const uint64_t *a, con
 static void print_states(const struct fuzz_state *start, const struct outcome *host,
                          const struct outcome *guest)
 {
-    static const char *const names[] = {
-        "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
-        "r14", "r15", "rip", "rflags", "fs_base", "gs_base", "vector", "error", "cr2", "fcw", "fsw",
-        "ftw", "mxcsr"};
+    static const char *const names[] = { "rax",     "rcx",     "rdx",    "rbx",   "rsp", "rbp",
+                                         "rsi",     "rdi",     "r8",     "r9",    "r10", "r11",
+                                         "r12",     "r13",     "r14",    "r15",   "rip", "rflags",
+                                         "fs_base", "gs_base", "vector", "error", "cr2", "fcw",
+                                         "fsw",     "ftw",     "mxcsr" };
     const uint64_t *a = (const uint64_t *)&host->state, *b = (const uint64_t *)&guest->state,
                    *c = (const uint64_t *)start;
     printf("#   register           start             host            guest\n");
@@ -163,8 +166,8 @@ static void print_states(const struct fuzz_state *start, const struct outcome *h
         print_words("zmm", i, host->state.zmm[i], guest->state.zmm[i], 8);
     for (unsigned i = 0, shown = 0; i < sizeof(host->data) && shown < 32; i++)
         if (host->data[i] != guest->data[i]) {
-            printf("#   memory %lx host %02x guest %02x\n", (unsigned long)(FUZZ_DATA + i), host->data[i],
-                   guest->data[i]);
+            printf("#   memory %lx host %02x guest %02x\n", (unsigned long)(FUZZ_DATA + i),
+                   host->data[i], guest->data[i]);
             shown++;
         }
 }
@@ -305,7 +308,8 @@ static void run_batch(uint64_t first, unsigned count)
         if (lost[i] || (!guest_lost[i] && host[i] == guest[i]))
             continue;
         if (host_wavers(&cases[i], host[i])) {
-            printf("# seed %lu: the host itself does not repeat its result\n", (unsigned long)(first + i));
+            printf("# seed %lu: the host itself does not repeat its result\n",
+                   (unsigned long)(first + i));
             continue;
         }
         differences++;
@@ -320,23 +324,49 @@ static void run_batch(uint64_t first, unsigned count)
 
 static _Noreturn void usage(void)
 {
-    fprintf(stderr,
-            "usage: cpu-fuzz --guest ELF [--program P] [--accel bt|kvm|tcg] [--cpu MODEL] [--seed S]\n"
-            "                [--count N] [--length MIN-MAX] [--reports N] [--no-minimize] [--no-probe] [--keep] [--verbose]\n"
-            "                [--without general|x87|sse|vex|evex] [--ignore-flags MASK]\n");
+    fprintf(
+        stderr,
+        "usage: cpu-fuzz --guest ELF [--program P] [--accel bt|kvm|tcg] [--cpu MODEL] [--seed S]\n"
+        "                [--count N] [--length MIN-MAX] [--reports N] [--no-minimize] [--no-probe] "
+        "[--keep] [--verbose]\n"
+        "                [--without general|x87|sse|vex|evex] [--ignore-flags MASK]\n");
     exit(1);
 }
 
 static void parse(int argc, char **argv)
 {
-    enum { GUEST = 256, PROGRAM, ACCEL, CPU, SEED, COUNT, LENGTH, REPORTS, NO_MINIMIZE, VERBOSE, WITHOUT, IGNORE, NO_PROBE, KEEP };
-    static const struct option longs[] = {
-        {"guest", 1, NULL, GUEST}, {"program", 1, NULL, PROGRAM}, {"accel", 1, NULL, ACCEL},
-        {"cpu", 1, NULL, CPU}, {"seed", 1, NULL, SEED}, {"count", 1, NULL, COUNT},
-        {"length", 1, NULL, LENGTH}, {"reports", 1, NULL, REPORTS}, {"no-minimize", 0, NULL, NO_MINIMIZE}, {"no-probe", 0, NULL, NO_PROBE}, {"keep", 0, NULL, KEEP},
-        {"verbose", 0, NULL, VERBOSE}, {"without", 1, NULL, WITHOUT},
-        {"ignore-flags", 1, NULL, IGNORE}, {0}};
-    static const char *const families[] = {"general", "x87", "sse", "vex", "evex"};
+    enum {
+        GUEST = 256,
+        PROGRAM,
+        ACCEL,
+        CPU,
+        SEED,
+        COUNT,
+        LENGTH,
+        REPORTS,
+        NO_MINIMIZE,
+        VERBOSE,
+        WITHOUT,
+        IGNORE,
+        NO_PROBE,
+        KEEP
+    };
+    static const struct option longs[] = { { "guest", 1, NULL, GUEST },
+                                           { "program", 1, NULL, PROGRAM },
+                                           { "accel", 1, NULL, ACCEL },
+                                           { "cpu", 1, NULL, CPU },
+                                           { "seed", 1, NULL, SEED },
+                                           { "count", 1, NULL, COUNT },
+                                           { "length", 1, NULL, LENGTH },
+                                           { "reports", 1, NULL, REPORTS },
+                                           { "no-minimize", 0, NULL, NO_MINIMIZE },
+                                           { "no-probe", 0, NULL, NO_PROBE },
+                                           { "keep", 0, NULL, KEEP },
+                                           { "verbose", 0, NULL, VERBOSE },
+                                           { "without", 1, NULL, WITHOUT },
+                                           { "ignore-flags", 1, NULL, IGNORE },
+                                           { 0 } };
+    static const char *const families[] = { "general", "x87", "sse", "vex", "evex" };
     for (int option; (option = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
         unsigned family = 0;
         switch (option) {
@@ -359,8 +389,8 @@ static void parse(int argc, char **argv)
             options.count = strtoull(optarg, NULL, 0);
             break;
         case LENGTH:
-            if (sscanf(optarg, "%u-%u", &options.min, &options.max) != 2 || options.min < 1 ||
-                options.max < options.min || options.max > 40)
+            if (sscanf(optarg, "%u-%u", &options.min, &options.max) != 2 || options.min < 1
+                || options.max < options.min || options.max > 40)
                 usage();
             break;
         case REPORTS:
@@ -425,15 +455,16 @@ int main(int argc, char **argv)
         run_batch(options.seed + done, count);
         done += count;
         if (done % (BATCH * 5) == 0)
-            printf("# %lu sequences, %lu differ, %ld s\n", (unsigned long)done, (unsigned long)differences,
-                   (long)(time(NULL) - begin));
+            printf("# %lu sequences, %lu differ, %ld s\n", (unsigned long)done,
+                   (unsigned long)differences, (long)(time(NULL) - begin));
     }
     printf("# %lu sequences in %ld s; %lu could not run on the host\n", (unsigned long)executed,
            (long)(time(NULL) - begin), (unsigned long)lost_natively);
     printf("%sok %u - each instruction form once: %lu differ\n", probe_differences ? "not " : "",
            ++test_number, (unsigned long)probe_differences);
-    printf("%sok %u - %lu sequences from seed %lu: %lu differ\n", differences ? "not " : "", ++test_number,
-           (unsigned long)done, (unsigned long)options.seed, (unsigned long)differences);
+    printf("%sok %u - %lu sequences from seed %lu: %lu differ\n", differences ? "not " : "",
+           ++test_number, (unsigned long)done, (unsigned long)options.seed,
+           (unsigned long)differences);
     printf("1..%u\n", test_number);
     if (options.keep)
         printf("# the last batch, to be given to the guest as -initrd, is in %s\n", engine.folder);

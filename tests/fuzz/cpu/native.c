@@ -42,8 +42,8 @@ static bool map_twice(uint64_t address, size_t bytes, int protection, uint8_t **
     if (fd < 0 || ftruncate(fd, bytes) < 0)
         return fail("cannot create memory for the cases");
     *alias = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
-    void *fixed = mmap((void *)address, bytes, protection, MAP_SHARED | MAP_POPULATE | MAP_FIXED_NOREPLACE,
-                       fd, 0);
+    void *fixed = mmap((void *)address, bytes, protection,
+                       MAP_SHARED | MAP_POPULATE | MAP_FIXED_NOREPLACE, fd, 0);
     close(fd);
     if (*alias == MAP_FAILED || fixed != (void *)address)
         return fail("cannot map the pages of the cases");
@@ -56,8 +56,8 @@ bool native_init(void)
         fprintf(stderr, "cpu fuzzer: this kernel does not let programs use wrfsbase\n");
         return false;
     }
-    if (!map_twice(FUZZ_DATA, DATA_BYTES, PROT_READ | PROT_WRITE, &data_alias) ||
-        !map_twice(FUZZ_CODE, CODE_BYTES, PROT_READ | PROT_EXEC, &code_alias))
+    if (!map_twice(FUZZ_DATA, DATA_BYTES, PROT_READ | PROT_WRITE, &data_alias)
+        || !map_twice(FUZZ_CODE, CODE_BYTES, PROT_READ | PROT_EXEC, &code_alias))
         return false;
     if (mprotect((void *)(FUZZ_DATA + FUZZ_READ_ONLY_PAGE * FUZZ_PAGE), FUZZ_PAGE, PROT_READ) < 0)
         return fail("cannot protect a page");
@@ -83,8 +83,9 @@ static void touch(void)
 static void capture(struct fuzz_state *state, uint32_t xcr0)
 {
     const greg_t *regs = native_context->uc_mcontext.gregs;
-    static const int order[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                                  REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+    static const int order[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                                   REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                   REG_R12, REG_R13, REG_R14, REG_R15 };
     for (unsigned i = 0; i < 16; i++)
         state->gpr[i] = regs[order[i]];
     state->rip = regs[REG_RIP];
@@ -114,10 +115,10 @@ static void run_one(const struct sequence *test, uint32_t xcr0, struct fuzz_stat
 static void catch_signals(void)
 {
     static uint8_t stack[65536] __attribute__((aligned(64)));
-    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE};
-    stack_t alternative = {.ss_sp = stack, .ss_size = sizeof(stack)};
-    struct sigaction action = {.sa_sigaction = native_signal,
-                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE };
+    stack_t alternative = { .ss_sp = stack, .ss_size = sizeof(stack) };
+    struct sigaction action = { .sa_sigaction = native_signal,
+                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
     sigaltstack(&alternative, NULL);
     for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         sigaction(signals[i], &action, NULL);
@@ -131,7 +132,7 @@ static _Noreturn void child(const struct sequence *cases, unsigned count, uint32
                             struct shared *shared, uint64_t *hashes, const bool *lost,
                             struct outcome *outcomes)
 {
-    uint64_t selectors[2] = {0, 0};
+    uint64_t selectors[2] = { 0, 0 };
     __asm__("movw %%cs, %w0; movw %%ss, %w1" : "=r"(selectors[0]), "=r"(selectors[1]));
     selectors[0] &= 0xffff;
     selectors[1] &= 0xffff;

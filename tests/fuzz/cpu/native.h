@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The first witness: the host CPU. Cases run in a child process, so that a stray store harms nobody. */
+/* The first witness: the host CPU. Cases run in a child process, so that a stray store harms
+ * nobody. */
 #ifndef YADO_FUZZ_NATIVE_H
 #define YADO_FUZZ_NATIVE_H
 
@@ -10,7 +11,8 @@ struct outcome {
     uint8_t data[FUZZ_DATA_PAGES * FUZZ_PAGE];
 };
 
-/* Maps the case's pages at their addresses. False, with a message on stderr, if this host cannot. */
+/* Maps the case's pages at their addresses. False, with a message on stderr, if this host cannot.
+ */
 bool native_init(void);
 uint32_t native_xcr0(void);
 extern uint32_t native_ignored_flags; /* see fuzz_normalize() */

@@ -2,17 +2,18 @@
 /* The frame every small guest stands in.
  *
  * How to write a guest: a C file with guest_main(), listed in ../meson.build. It starts in 32-bit
- * protected mode without paging (guests built with -m32) or in 64-bit mode (-m64), with a GDT, an IDT
- * and a TSS in place and interrupts off, and reports each case by one call of check() or expect():
+ * protected mode without paging (guests built with -m32) or in 64-bit mode (-m64), with a GDT, an
+ * IDT and a TSS in place and interrupts off, and reports each case by one call of check() or
+ * expect():
  *
- *     TRY("8: ud2");                          runs the code; label 8 is where the saved RIP shall point
- *     expect("ud2", VECTOR_UD, 0);            vector, error code and saved RIP, in one TAP line
+ *     TRY("8: ud2");                          runs the code; label 8 is where the saved RIP shall
+ * point expect("ud2", VECTOR_UD, 0);            vector, error code and saved RIP, in one TAP line
  *
  * Expectations come from the manuals, whose section the case names; the other witness is KVM, on
  * which the same guests run.
  *
- * 64-bit guests: physical memory is mapped at 0 (supervisor, 4 GiB) and again at USER_BASE (user, the
- * first GiB), so any function or variable has an address that CPL 3 may use. */
+ * 64-bit guests: physical memory is mapped at 0 (supervisor, 4 GiB) and again at USER_BASE (user,
+ * the first GiB), so any function or variable has an address that CPL 3 may use. */
 #ifndef YADO_GUEST_H
 #define YADO_GUEST_H
 
@@ -23,8 +24,23 @@
 typedef unsigned long word; /* a register: 32 or 64 bits */
 
 enum vector {
-    VECTOR_DE, VECTOR_DB, VECTOR_NMI, VECTOR_BP, VECTOR_OF, VECTOR_BR, VECTOR_UD, VECTOR_NM, VECTOR_DF,
-    VECTOR_TS = 10, VECTOR_NP, VECTOR_SS, VECTOR_GP, VECTOR_PF, VECTOR_MF = 16, VECTOR_AC, VECTOR_MC,
+    VECTOR_DE,
+    VECTOR_DB,
+    VECTOR_NMI,
+    VECTOR_BP,
+    VECTOR_OF,
+    VECTOR_BR,
+    VECTOR_UD,
+    VECTOR_NM,
+    VECTOR_DF,
+    VECTOR_TS = 10,
+    VECTOR_NP,
+    VECTOR_SS,
+    VECTOR_GP,
+    VECTOR_PF,
+    VECTOR_MF = 16,
+    VECTOR_AC,
+    VECTOR_MC,
     VECTOR_XM,
     VECTOR_NONE = 0x1ff, /* nothing happened */
 };
@@ -93,7 +109,7 @@ enum vector {
 #define USER_CODE32 0x23
 #define USER_DATA 0x2b
 #define USER_CODE64 0x33
-#define TSS_SELECTOR 0x38 /* two slots in 64-bit mode */
+#define TSS_SELECTOR 0x38  /* two slots in 64-bit mode */
 #define FREE_SELECTOR 0x50 /* from here to GDT_ENTRIES for the guest's own descriptors */
 #define GDT_ENTRIES 64
 #define KERNEL_CODE (sizeof(word) == 8 ? KERNEL_CODE64 : KERNEL_CODE32)
@@ -102,7 +118,8 @@ enum vector {
 #define USER_ADDRESS(p) ((void *)((word)(p) + (sizeof(word) == 8 ? (word)USER_BASE : 0)))
 #define PAGE_SIZE 4096u
 
-/* What an exception or interrupt leaves on the stack; the order is that of the pushes in traps.S. */
+/* What an exception or interrupt leaves on the stack; the order is that of the pushes in traps.S.
+ */
 struct frame {
 #ifdef __x86_64__
     word r15, r14, r13, r12, r11, r10, r9, r8;
@@ -110,8 +127,8 @@ struct frame {
     word di, si, bp, unused_sp, bx, dx, cx, ax;
     word vector, error;
     word ip, cs, flags;
-    word sp, ss;          /* 32-bit: only if the privilege level changed */
-    word es, ds, fs, gs;  /* only from V86 mode */
+    word sp, ss;         /* 32-bit: only if the privilege level changed */
+    word es, ds, fs, gs; /* only from V86 mode */
 };
 
 /* The last exception taken inside TRY() or run_user(). */
@@ -122,7 +139,8 @@ extern struct trap {
 extern word resume_ip, resume_sp, fault_ip;
 extern uint64_t gdt[GDT_ENTRIES];
 extern char kernel_stack_top[];
-extern void (*handlers[256])(struct frame *frame); /* called instead of recording; may edit the frame */
+extern void (*handlers[256])(
+    struct frame *frame); /* called instead of recording; may edit the frame */
 
 #ifdef __x86_64__
 #define MOV_WORD "movq"
@@ -132,21 +150,24 @@ extern void (*handlers[256])(struct frame *frame); /* called instead of recordin
 #define SP_NAME "%%esp"
 #endif
 
-/* Runs assembly that is expected to fault; goes on after it. Label 8 marks the expected saved RIP. The
- * code may spoil ax, cx, dx and the stack pointer; inputs follow the template. */
-#define TRY(code, ...)                                                                             \
-    do {                                                                                           \
-        word spoilt_;                                                                              \
-        asm volatile(MOV_WORD " $0x1ff, trap\n\t" MOV_WORD " $9f, resume_ip\n\t"                   \
-                     MOV_WORD " " SP_NAME ", resume_sp\n\t" MOV_WORD " $8f, fault_ip\n\t" code     \
-                     "\n9:\t" MOV_WORD " $0, resume_ip"                                           \
-                     : "=a"(spoilt_), "=c"(spoilt_), "=d"(spoilt_) : __VA_ARGS__ : "memory", "cc"); \
+/* Runs assembly that is expected to fault; goes on after it. Label 8 marks the expected saved RIP.
+ * The code may spoil ax, cx, dx and the stack pointer; inputs follow the template. */
+#define TRY(code, ...) \
+    do { \
+        word spoilt_; \
+        asm volatile(MOV_WORD " $0x1ff, trap\n\t" MOV_WORD " $9f, resume_ip\n\t" MOV_WORD \
+                              " " SP_NAME ", resume_sp\n\t" MOV_WORD " $8f, fault_ip\n\t" code \
+                              "\n9:\t" MOV_WORD " $0, resume_ip" \
+                     : "=a"(spoilt_), "=c"(spoilt_), "=d"(spoilt_) \
+                     : __VA_ARGS__ \
+                     : "memory", "cc"); \
     } while (0)
 
 /* One TAP line each. */
 void check(const char *name, uint64_t got, uint64_t want);
-void expect(const char *name, enum vector vector, word error);   /* of the last TRY(), with saved RIP */
-void expect_pf(const char *name, word error, word address);      /* the same for #PF, with CR2 */
+void expect(const char *name, enum vector vector,
+            word error);                                    /* of the last TRY(), with saved RIP */
+void expect_pf(const char *name, word error, word address); /* the same for #PF, with CR2 */
 void expect_none(const char *name);
 void expect_user(const char *name, enum vector vector, word error, const void *ip);
 void skip(const char *name, const char *reason);
@@ -157,8 +178,8 @@ _Noreturn void die(const char *why);
 void guest_main(void);
 
 /* Enters CPL 3 at `entry` (an address CPL 3 may fetch from) and returns at the next exception or
- * interrupt without handler, recorded in `trap`. User code starts with the registers below, DS=ES=SS
- * flat, RFLAGS as given with bit 1. */
+ * interrupt without handler, recorded in `trap`. User code starts with the registers below,
+ * DS=ES=SS flat, RFLAGS as given with bit 1. */
 struct user_start {
     word ip, sp, flags, cs, ss, ax, bx, cx, dx;
 };
@@ -167,9 +188,10 @@ void run_user(const void *entry); /* the common case; a stack is provided */
 extern char user_stack_top[];
 
 void gdt_set(unsigned selector, uint32_t base, uint32_t limit, unsigned attributes);
-void gate_set(unsigned vector, const void *entry, unsigned selector, unsigned type_dpl, unsigned ist);
-void *page_alloc(void);        /* zeroed, identity mapped, never freed */
-void *pages_alloc(unsigned n); /* the same, consecutive */
+void gate_set(unsigned vector, const void *entry, unsigned selector, unsigned type_dpl,
+              unsigned ist);
+void *page_alloc(void);         /* zeroed, identity mapped, never freed */
+void *pages_alloc(unsigned n);  /* the same, consecutive */
 uint64_t *pte_of(word address); /* 64-bit frame tables: splits to 4 KiB and returns the entry */
 void map_page(word address, uint64_t physical, uint64_t flags); /* 4 KiB, in the frame's tables */
 
@@ -194,7 +216,8 @@ static inline uint8_t inb(uint16_t port)
 }
 static inline void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4])
 {
-    asm volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3])
+    asm volatile("cpuid"
+                 : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3])
                  : "a"(leaf), "c"(subleaf));
 }
 /* One CPUID bit; index 0-3 is eax, ebx, ecx, edx. False for leaves beyond the last. */
@@ -215,7 +238,10 @@ static inline uint64_t rdmsr(uint32_t msr)
 }
 static inline void wrmsr(uint32_t msr, uint64_t value)
 {
-    asm volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+    asm volatile("wrmsr"
+                 :
+                 : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+                 : "memory");
 }
 static inline uint64_t rdtsc(void)
 {
@@ -223,16 +249,16 @@ static inline uint64_t rdtsc(void)
     asm volatile("rdtsc" : "=a"(low), "=d"(high));
     return low | (uint64_t)high << 32;
 }
-#define REGISTER_ACCESS(name)                                                                      \
-    static inline word read_##name(void)                                                           \
-    {                                                                                              \
-        word value;                                                                                \
-        asm volatile("mov %%" #name ", %0" : "=r"(value));                                         \
-        return value;                                                                              \
-    }                                                                                              \
-    static inline void write_##name(word value)                                                    \
-    {                                                                                              \
-        asm volatile("mov %0, %%" #name : : "r"(value) : "memory");                                \
+#define REGISTER_ACCESS(name) \
+    static inline word read_##name(void) \
+    { \
+        word value; \
+        asm volatile("mov %%" #name ", %0" : "=r"(value)); \
+        return value; \
+    } \
+    static inline void write_##name(word value) \
+    { \
+        asm volatile("mov %0, %%" #name : : "r"(value) : "memory"); \
     }
 REGISTER_ACCESS(cr0)
 REGISTER_ACCESS(cr2)

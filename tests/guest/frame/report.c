@@ -99,8 +99,8 @@ static void expect_all(const char *name, word vector, word error, word ip, const
         good = good && trap.error == error && trap.ip == ip && (!cr2 || *cr2 == trap.cr2);
     if (result(good, name))
         return;
-    print(": got vector %u error %x ip %x cr2 %x want vector %u error %x ip %x", trap.vector, trap.error,
-          trap.ip, trap.cr2, vector, error, ip);
+    print(": got vector %u error %x ip %x cr2 %x want vector %u error %x ip %x", trap.vector,
+          trap.error, trap.ip, trap.cr2, vector, error, ip);
     if (cr2)
         print(" cr2 %x", *cr2);
     put('\n');

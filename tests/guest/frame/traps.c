@@ -31,16 +31,20 @@ static char *next_page;
 void gdt_set(unsigned selector, uint32_t base, uint32_t limit, unsigned attributes)
 {
     /* `attributes`: descriptor bits 40-47 in 0-7, bits 52-55 in 8-11. */
-    gdt[selector / 8] = (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 |
-                        (uint64_t)(attributes & 0xff) << 40 | (uint64_t)(limit >> 16 & 0xf) << 48 |
-                        (uint64_t)(attributes >> 8 & 0xf) << 52 | (uint64_t)(base >> 24) << 56;
+    gdt[selector / 8] = (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16
+                        | (uint64_t)(attributes & 0xff) << 40 | (uint64_t)(limit >> 16 & 0xf) << 48
+                        | (uint64_t)(attributes >> 8 & 0xf) << 52 | (uint64_t)(base >> 24) << 56;
 }
 
-void gate_set(unsigned vector, const void *entry, unsigned selector, unsigned type_dpl, unsigned ist)
+void gate_set(unsigned vector, const void *entry, unsigned selector, unsigned type_dpl,
+              unsigned ist)
 {
     word offset = (word)entry;
-    struct gate gate = {.offset0 = offset, .selector = selector, .ist = ist, .type_dpl = type_dpl,
-                        .offset1 = offset >> 16};
+    struct gate gate = { .offset0 = offset,
+                         .selector = selector,
+                         .ist = ist,
+                         .type_dpl = type_dpl,
+                         .offset1 = offset >> 16 };
 #ifdef __x86_64__
     gate.offset2 = offset >> 32;
 #endif
@@ -53,12 +57,12 @@ void frame_init(void)
     struct __attribute__((packed)) {
         uint16_t limit;
         word base;
-    } idt_pointer = {sizeof(idt) - 1, (word)idt};
+    } idt_pointer = { sizeof(idt) - 1, (word)idt };
 
     next_page = guest_end;
     for (unsigned i = 0; i < 256; i++)
-        gate_set(i, trap_entries + 16 * i, KERNEL_CODE, i == VECTOR_BP || i == VECTOR_OF ? 0xee : 0x8e,
-                 i == VECTOR_DF ? 1 : 0);
+        gate_set(i, trap_entries + 16 * i, KERNEL_CODE,
+                 i == VECTOR_BP || i == VECTOR_OF ? 0xee : 0x8e, i == VECTOR_DF ? 1 : 0);
     asm volatile("lidt %0" : : "m"(idt_pointer));
     if (sizeof(word) == 4)
         tss[2] = KERNEL_DATA;
@@ -77,10 +81,19 @@ void trap_handler(struct frame *frame)
         return;
     }
     bool outer = sizeof(word) == 8 || (frame->cs & 3) || (frame->flags & FLAG_VM);
-    trap = (struct trap){.vector = frame->vector, .error = frame->error, .ip = frame->ip,
-                         .cs = frame->cs, .flags = frame->flags, .sp = outer ? frame->sp : 0,
-                         .ss = outer ? frame->ss : 0, .cr2 = read_cr2(), .dr6 = read_dr6(),
-                         .ax = frame->ax, .bx = frame->bx, .cx = frame->cx, .dx = frame->dx};
+    trap = (struct trap){ .vector = frame->vector,
+                          .error = frame->error,
+                          .ip = frame->ip,
+                          .cs = frame->cs,
+                          .flags = frame->flags,
+                          .sp = outer ? frame->sp : 0,
+                          .ss = outer ? frame->ss : 0,
+                          .cr2 = read_cr2(),
+                          .dr6 = read_dr6(),
+                          .ax = frame->ax,
+                          .bx = frame->bx,
+                          .cx = frame->cx,
+                          .dx = frame->dx };
     if (!resume_ip) {
         print("Bail out! exception %u error %x at %x:%x flags %x sp %x cr2 %x\n", frame->vector,
               frame->error, frame->cs, frame->ip, frame->flags, trap.sp, trap.cr2);
@@ -99,14 +112,18 @@ void trap_handler(struct frame *frame)
     back_ip = ip;
     asm volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%ss; movl %1, %%esp; push $2; popf; popal;"
                  "movl resume_sp, %%esp; jmp *back_ip"
-                 : : "r"(KERNEL_DATA), "r"(frame));
+                 :
+                 : "r"(KERNEL_DATA), "r"(frame));
 #endif
 }
 
 void run_user(const void *entry)
 {
-    struct user_start start = {.ip = (word)USER_ADDRESS(entry), .sp = (word)USER_ADDRESS(user_stack_top),
-                               .flags = 2, .cs = USER_CODE, .ss = USER_DATA};
+    struct user_start start = { .ip = (word)USER_ADDRESS(entry),
+                                .sp = (word)USER_ADDRESS(user_stack_top),
+                                .flags = 2,
+                                .cs = USER_CODE,
+                                .ss = USER_DATA };
     enter_user(&start);
 }
 
