@@ -273,6 +273,9 @@ case_table_start:
     CASE PLAIN2, "fninit; fldl2e; data16 fnstenv (%rax); SCRUB16 %rax; data16 fldenv (%rax); fstpt (%rax); fninit"
     CASE PLAIN2, "fninit; frstor (%rax); fnstsw 32(%rdx); fnstcw (%rdx); fninit"
     CASE PLAIN2, "fninit; data16 frstor (%rax); fnstsw 32(%rdx); fninit"
+    CASE PLAIN2, "and $-64, %rdi; mov $7, %eax; mov $0x55, %edx; xrstor (%rdi)"
+    CASE PLAIN2, "and $-64, %rdi; mov $7, %eax; mov $0x55, %edx; xrstor 4(%rdi)"
+    CASE PLAIN2, "and $-64, %rdi; mov $6, %eax; mov $0x55, %edx; xsave (%rdi)"
 
 /* ---- alignment checks -------------------------------------------------------------------------- */
 
