@@ -322,7 +322,7 @@ uint64_t x86_seg_check(struct x86_cpu *cpu, enum x86_seg seg, uint64_t offset, u
         linear = (uint32_t)(s->base + offset);
     }
     if (unlikely((cpu->rflags & FLAG_AC) && (cpu->cr0 & CR0_AM) && cpu->cpl == 3) && size <= 8
-        && (linear & (size - 1)))
+        && (linear & (size == 6 ? 3 : size - 1))) /* 6: a far pointer */
         x86_raise_error(cpu, VECTOR_AC, 0);
     return linear;
 }
