@@ -180,9 +180,6 @@ static void hash_remove(struct bt *bt, struct bt_block *block)
 
 static void kill_block(struct bt *bt, struct bt_block *block)
 {
-    /* Jump caches and host return stacks may still lead here: call dead, over the first 8 bytes. */
-    int32_t head = bt->thunk.dead - (block->code + 5);
-    patch64(bt, block->code, 0xe8 | (uint64_t)(uint32_t)head << 8 | 0x909090ull << 40);
     block->dead = true;
     hash_remove(bt, block);
     while (block->incoming)
@@ -194,6 +191,10 @@ static void kill_block(struct bt *bt, struct bt_block *block)
         int32_t rel = bt->thunk.indirect - (block->landings[i] + 5);
         patch64(bt, block->landings[i], 0xe9 | (uint64_t)(uint32_t)rel << 8 | 0x909090ull << 40);
     }
+    /* Jump caches and host return stacks may still lead here: call dead, over the first 8 bytes. Last, as
+     * an exit of a short block lies in them. */
+    int32_t head = bt->thunk.dead - (block->code + 5);
+    patch64(bt, block->code, 0xe8 | (uint64_t)(uint32_t)head << 8 | 0x909090ull << 40);
 }
 
 /* Drops the blocks of one page that touch `lines`. The lock is held. */
