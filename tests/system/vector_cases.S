@@ -276,6 +276,10 @@ case_table_start:
     CASE PLAIN2, "and $-64, %rdi; mov $7, %eax; mov $0x55, %edx; xrstor (%rdi)"
     CASE PLAIN2, "and $-64, %rdi; mov $7, %eax; mov $0x55, %edx; xrstor 4(%rdi)"
     CASE PLAIN2, "and $-64, %rdi; mov $6, %eax; mov $0x55, %edx; xsave (%rdi)"
+    CASE PLAIN2, "fninit; and $-64, %rdi; mov $7, %eax; mov $0x55, %edx; xsave (%rdi)"
+    CASE PLAIN2, "fninit; and $-64, %rdi; mov $7, %eax; mov $0x55, %edx; xsavec (%rdi)"
+    CASE PLAIN2, "fninit; fld1; and $-64, %rdi; mov $3, %eax; mov $0x55, %edx; xsavec (%rdi); fninit"
+    CASE PLAIN2, "fninit; fld1; and $-16, %rdi; fxsave (%rdi); fninit"
 
 /* ---- alignment checks -------------------------------------------------------------------------- */
 
