@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Vector instructions with unusual memory operands, x87 environments and alignment checks: runs each case
- * of vector_cases.S in many situations and prints one line with a hash of all that came of it. The same
- * program runs natively and in a guest; the outputs must be equal (vector.py).
+/* Vector instructions with unusual memory operands, x87 environments and alignment checks: runs
+ * each case of vector_cases.S in many situations and prints one line with a hash of all that came
+ * of it. The same program runs natively and in a guest; the outputs must be equal (vector.py).
  *
  *     vector            a line per case
  *     vector TEXT       the cases that contain TEXT, with every detail */
+#include <asm/prctl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <asm/prctl.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -23,9 +23,22 @@
 #define FLAG_AC 0x40000
 #define USER_CS 0x33 /* Linux' segment for 64-bit user code */
 
-/* 5: needs AVX-512. Where processors of different makers differ, the translator follows AMD's; these are
- * left out on others. */
-enum kind { GATHER2, GATHER5, MASK2, MASK5, PLAIN2, ALIGN, ALIGN5, COMPAT2, COMPAT5, BYTES2, ALIGNV, ALIGNV5 };
+/* 5: needs AVX-512. Where processors of different makers differ, the translator follows AMD's;
+ * these are left out on others. */
+enum kind {
+    GATHER2,
+    GATHER5,
+    MASK2,
+    MASK5,
+    PLAIN2,
+    ALIGN,
+    ALIGN5,
+    COMPAT2,
+    COMPAT5,
+    BYTES2,
+    ALIGNV,
+    ALIGNV5
+};
 
 struct state {
     uint64_t regs[6]; /* rax rbx rcx rdx rsi rdi */
@@ -47,7 +60,8 @@ extern uint32_t case_avx512;
 extern char case_resume[];
 void case_run(struct state *state, const void *code);
 
-/* ---- situations -------------------------------------------------------------------------------- */
+/* ---- situations --------------------------------------------------------------------------------
+ */
 
 /* Four pages; the third one changes. */
 static uint8_t *arena;
@@ -76,11 +90,16 @@ static const struct {
     const char *name;
     uint64_t bits;
 } masks[] = {
-    { "all", ~0ull }, { "none", 0 }, { "low", 0x000000000000000full },
-    { "high", 0xfffffffffffffff0ull }, { "some", 0xa5a55a5a0ff09669ull }, { "one", 0x8ull },
+    { "all", ~0ull },
+    { "none", 0 },
+    { "low", 0x000000000000000full },
+    { "high", 0xfffffffffffffff0ull },
+    { "some", 0xa5a55a5a0ff09669ull },
+    { "one", 0x8ull },
 };
 
-/* ---- faults ------------------------------------------------------------------------------------ */
+/* ---- faults ------------------------------------------------------------------------------------
+ */
 
 static struct {
     int signal, code;
@@ -105,7 +124,8 @@ static void handle(int signal, siginfo_t *info, void *opaque)
     gregs[REG_CSGSFS] = (gregs[REG_CSGSFS] & ~0xffffll) | USER_CS;
 }
 
-/* ---- one run ----------------------------------------------------------------------------------- */
+/* ---- one run -----------------------------------------------------------------------------------
+ */
 
 static uint64_t hash;
 static bool verbose, amd;
@@ -185,8 +205,8 @@ static void print_memory(void)
             printf("    [%u] %02x\n", i, now[i]);
 }
 
-static void run(const struct test_case *test, unsigned at, int offset, unsigned mask, bool wide_index,
-                uint64_t flags)
+static void run(const struct test_case *test, unsigned at, int offset, unsigned mask,
+                bool wide_index, uint64_t flags)
 {
     static struct state before, after;
     uint64_t place = (uint64_t)arena + places[at].offset + offset;
@@ -206,8 +226,8 @@ static void run(const struct test_case *test, unsigned at, int offset, unsigned 
     before.flags = after.flags = 0;
     mprotect(arena + 2 * PAGE, PAGE, PROT_READ | PROT_WRITE);
 
-    /* What a processor leaves in the registers of a gather that faults is told only for the finished
-     * elements; where in the page an x87 image faults, nowhere. */
+    /* What a processor leaves in the registers of a gather that faults is told only for the
+     * finished elements; where in the page an x87 image faults, nowhere. */
     bool gather = test->kind == GATHER2 || test->kind == GATHER5 || before.compat_stack;
     if (amd || !gather || !fault.signal)
         add(&after, sizeof(after));
@@ -217,9 +237,10 @@ static void run(const struct test_case *test, unsigned at, int offset, unsigned 
     add(arena, 4 * PAGE);
     if (!verbose)
         return;
-    printf("  %s %+d, mask %s%s: signal %d.%d trap %llu error %llx address %llx\n", places[at].name, offset,
-           masks[mask].name, wide_index ? ", 64-bit indexes" : "", fault.signal, fault.code,
-           (unsigned long long)fault.trap, (unsigned long long)fault.error, (unsigned long long)fault.address);
+    printf("  %s %+d, mask %s%s: signal %d.%d trap %llu error %llx address %llx\n", places[at].name,
+           offset, masks[mask].name, wide_index ? ", 64-bit indexes" : "", fault.signal, fault.code,
+           (unsigned long long)fault.trap, (unsigned long long)fault.error,
+           (unsigned long long)fault.address);
     print_change(&before, &after);
     print_memory();
 }
@@ -230,8 +251,10 @@ static void run_case(const struct test_case *test)
     unsigned place_count = sizeof(places) / sizeof(places[0]);
     unsigned mask_count = sizeof(masks) / sizeof(masks[0]);
     bool compat = test->kind == COMPAT2 || test->kind == COMPAT5;
-    bool wide = test->kind == COMPAT5 || test->kind == GATHER5 || test->kind == MASK5 || test->kind == ALIGN5 || test->kind == ALIGNV5;
-    bool aligned = test->kind == ALIGN || test->kind == ALIGN5 || test->kind == ALIGNV || test->kind == ALIGNV5;
+    bool wide = test->kind == COMPAT5 || test->kind == GATHER5 || test->kind == MASK5
+                || test->kind == ALIGN5 || test->kind == ALIGNV5;
+    bool aligned = test->kind == ALIGN || test->kind == ALIGN5 || test->kind == ALIGNV
+                   || test->kind == ALIGNV5;
     if ((wide && !case_avx512) || (test->kind >= BYTES2 && !amd))
         return;
     hash = 0xcbf29ce484222325ull;
@@ -242,7 +265,8 @@ static void run_case(const struct test_case *test)
             run(test, 0, misaligned[i], 0, false, FLAG_AC);
         run(test, 6, 1, 0, false, FLAG_AC); /* absent and misaligned */
     } else {
-        for (unsigned at = 0; at < place_count - compat; at++) /* all 32-bit addresses are canonical */
+        for (unsigned at = 0; at < place_count - compat;
+             at++) /* all 32-bit addresses are canonical */
             for (unsigned mask = 0; mask < (test->kind == PLAIN2 ? 1 : mask_count); mask++)
                 for (unsigned index = 0; index < (test->kind == PLAIN2 ? 1 : 2); index++)
                     run(test, at, 0, mask, index, 0);
@@ -256,7 +280,8 @@ int main(int argc, char **argv)
     static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP };
     static uint8_t stack[65536];
     stack_t alternate = { .ss_sp = stack, .ss_size = sizeof(stack) };
-    struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
+    struct sigaction action = { .sa_sigaction = handle,
+                                .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
     sigaltstack(&alternate, NULL);
     for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         sigaction(signals[i], &action, NULL);
@@ -264,8 +289,8 @@ int main(int argc, char **argv)
         printf("no AVX2\n");
         return 0;
     }
-    case_avx512 = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                  __builtin_cpu_supports("avx512vbmi2");
+    case_avx512 = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")
+                  && __builtin_cpu_supports("avx512vbmi2");
     arena = mmap((void *)ARENA, 4 * PAGE, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     void *low = mmap((void *)(COMPAT_STACK - 4 * PAGE), 4 * PAGE, PROT_READ | PROT_WRITE,

@@ -4,10 +4,10 @@
  * Translated code stores the registers into v->gather and calls bt_helper_execute(); the functions
  * here walk the elements, at the speed of a TLB hit each, without touching the vector registers the
  * guest has live in the host. Before an element that may fault, what is done so far is put into its
- * registers by a little piece of translated code (`load`), because the instruction can be restarted:
- * finished elements have their mask bit cleared. (Intel SDM vol. 2, VPGATHERDD: "If a fault is
- * triggered by an element and delivered, all elements closer to the LSB of the destination will be
- * completed".) None of them checks alignment but the byte-masked stores: 8 bytes.
+ * registers by a little piece of translated code (`load`), because the instruction can be
+ * restarted: finished elements have their mask bit cleared. (Intel SDM vol. 2, VPGATHERDD: "If a
+ * fault is triggered by an element and delivered, all elements closer to the LSB of the destination
+ * will be completed".) None of them checks alignment but the byte-masked stores: 8 bytes.
  *
  * Runs with guest vector registers live. */
 #include "engine/bt/translate.h"
@@ -22,7 +22,7 @@ struct gather {
     bool scatter, vector_mask; /* the mask is the elements' sign bits, else an opmask register */
 };
 
-/* ---- execution ------------------------------------------------------------------------------------- */
+/* ---- execution ----------------------------------------------------------------------------- */
 
 static const struct gather *gather_of(const struct x86_insn *insn)
 {
@@ -102,15 +102,16 @@ static struct element_base element_base(const struct x86_cpu *cpu, const struct 
     };
 }
 
-static inline void move_element(struct bt_vcpu *v, const struct x86_insn *insn, const struct gather *g,
-                                const struct element_base *base, unsigned n)
+static inline void move_element(struct bt_vcpu *v, const struct x86_insn *insn,
+                                const struct gather *g, const struct element_base *base, unsigned n)
 {
     unsigned size = g->element_bytes;
     int64_t index = g->index_bytes == 8 ? ((const int64_t *)v->gather.index)[n]
                                         : ((const int32_t *)v->gather.index)[n];
     uint64_t offset = (base->offset + index * insn->scale) & base->mask;
     uint8_t *data = v->gather.data + n * size;
-    void *host = base->quick ? bt_hook_lookup(&v->cpu, offset + base->segment, size, base->access) : NULL;
+    void *host =
+        base->quick ? bt_hook_lookup(&v->cpu, offset + base->segment, size, base->access) : NULL;
     if (unlikely(!host))
         slow_element(v, insn, g, offset, data);
     else if (g->scatter)
@@ -197,7 +198,7 @@ static enum x86_next execute_maskmov(struct x86_cpu *cpu, const struct x86_insn 
     return X86_NEXT;
 }
 
-/* ---- translation ----------------------------------------------------------------------------------- */
+/* ---- translation --------------------------------------------------------------------------- */
 
 #define LOAD 0
 #define STORE 1
@@ -263,19 +264,27 @@ static bool gather_shape(const struct insn *insn, struct gather *g)
 {
     bool indexes64 = false, elements64 = false;
     switch (insn->info.mnemonic) {
-    case ZYDIS_MNEMONIC_VPGATHERDD: case ZYDIS_MNEMONIC_VGATHERDPS:
-    case ZYDIS_MNEMONIC_VPSCATTERDD: case ZYDIS_MNEMONIC_VSCATTERDPS:
+    case ZYDIS_MNEMONIC_VPGATHERDD:
+    case ZYDIS_MNEMONIC_VGATHERDPS:
+    case ZYDIS_MNEMONIC_VPSCATTERDD:
+    case ZYDIS_MNEMONIC_VSCATTERDPS:
         break;
-    case ZYDIS_MNEMONIC_VPGATHERDQ: case ZYDIS_MNEMONIC_VGATHERDPD:
-    case ZYDIS_MNEMONIC_VPSCATTERDQ: case ZYDIS_MNEMONIC_VSCATTERDPD:
+    case ZYDIS_MNEMONIC_VPGATHERDQ:
+    case ZYDIS_MNEMONIC_VGATHERDPD:
+    case ZYDIS_MNEMONIC_VPSCATTERDQ:
+    case ZYDIS_MNEMONIC_VSCATTERDPD:
         elements64 = true;
         break;
-    case ZYDIS_MNEMONIC_VPGATHERQD: case ZYDIS_MNEMONIC_VGATHERQPS:
-    case ZYDIS_MNEMONIC_VPSCATTERQD: case ZYDIS_MNEMONIC_VSCATTERQPS:
+    case ZYDIS_MNEMONIC_VPGATHERQD:
+    case ZYDIS_MNEMONIC_VGATHERQPS:
+    case ZYDIS_MNEMONIC_VPSCATTERQD:
+    case ZYDIS_MNEMONIC_VSCATTERQPS:
         indexes64 = true;
         break;
-    case ZYDIS_MNEMONIC_VPGATHERQQ: case ZYDIS_MNEMONIC_VGATHERQPD:
-    case ZYDIS_MNEMONIC_VPSCATTERQQ: case ZYDIS_MNEMONIC_VSCATTERQPD:
+    case ZYDIS_MNEMONIC_VPGATHERQQ:
+    case ZYDIS_MNEMONIC_VGATHERQPD:
+    case ZYDIS_MNEMONIC_VPSCATTERQQ:
+    case ZYDIS_MNEMONIC_VSCATTERQPD:
         indexes64 = elements64 = true;
         break;
     default:
@@ -317,9 +326,9 @@ static void emit_gather(struct translator *t, const struct insn *insn, struct ga
 
 static bool is_maskmov(const struct insn *insn)
 {
-    return insn->info.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ ||
-           insn->info.mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU ||
-           insn->info.mnemonic == ZYDIS_MNEMONIC_VMASKMOVDQU;
+    return insn->info.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ
+           || insn->info.mnemonic == ZYDIS_MNEMONIC_MASKMOVDQU
+           || insn->info.mnemonic == ZYDIS_MNEMONIC_VMASKMOVDQU;
 }
 
 static void emit_maskmov(struct translator *t, const struct insn *insn, struct gather *g)
@@ -327,7 +336,8 @@ static void emit_maskmov(struct translator *t, const struct insn *insn, struct g
     bool mmx = insn->info.mnemonic == ZYDIS_MNEMONIC_MASKMOVQ;
     g->elements = mmx ? 8 : 16;
     for (unsigned i = 0; i < insn->info.operand_count; i++)
-        if (insn->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY) /* ES, CS, SS, DS, FS, GS in both worlds */
+        if (insn->op[i].type
+            == ZYDIS_OPERAND_TYPE_MEMORY) /* ES, CS, SS, DS, FS, GS in both worlds */
             g->call.insn.segment = ZydisRegisterGetId(insn->op[i].mem.segment);
     emit_store_bytes(&t->e, mmx, vector_number(&insn->op[0]), DATA);
     emit_store_bytes(&t->e, mmx, vector_number(&insn->op[1]), MASK);
