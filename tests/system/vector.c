@@ -60,8 +60,7 @@ extern uint32_t case_avx512;
 extern char case_resume[];
 void case_run(struct state *state, const void *code);
 
-/* ---- situations --------------------------------------------------------------------------------
- */
+/* ---- situations ---------------------------------------------------------------------------- */
 
 /* Four pages; the third one changes. */
 static uint8_t *arena;
@@ -69,8 +68,9 @@ static uint8_t *arena;
 static const struct {
     const char *name;
     int offset;
-    int third; /* protection of the third page */
-    bool high; /* not canonical */
+    int third;  /* protection of the third page */
+    bool high;  /* not canonical */
+    bool fresh; /* the third page is not there until it is touched: restarts the instruction */
 } places[] = {
     { "inside a page", 4096 + 512, PROT_READ | PROT_WRITE, false },
     { "across pages", 8192 - 20, PROT_READ | PROT_WRITE, false },
@@ -83,6 +83,8 @@ static const struct {
     { "into a read-only page", 8192 - 20, PROT_READ, false },
     { "at the end of a page before an absent one", 8192 - 4, PROT_NONE, false },
     { "at the end of a page before an absent one, 8", 8192 - 8, PROT_NONE, false },
+    { "into a page not there yet", 8192 - 20, PROT_READ | PROT_WRITE, .fresh = true },
+    { "from a page not there yet", 12288 - 20, PROT_READ | PROT_WRITE, .fresh = true },
     { "no canonical address", 0, PROT_NONE, true },
 };
 
@@ -98,8 +100,7 @@ static const struct {
     { "one", 0x8ull },
 };
 
-/* ---- faults ------------------------------------------------------------------------------------
- */
+/* ---- faults -------------------------------------------------------------------------------- */
 
 static struct {
     int signal, code;
@@ -124,8 +125,7 @@ static void handle(int signal, siginfo_t *info, void *opaque)
     gregs[REG_CSGSFS] = (gregs[REG_CSGSFS] & ~0xffffll) | USER_CS;
 }
 
-/* ---- one run -----------------------------------------------------------------------------------
- */
+/* ---- one run ------------------------------------------------------------------------------- */
 
 static uint64_t hash;
 static bool verbose, amd;
@@ -215,6 +215,8 @@ static void run(const struct test_case *test, unsigned at, int offset, unsigned 
     mprotect(arena + 2 * PAGE, PAGE, PROT_READ | PROT_WRITE);
     fill_arena();
     mprotect(arena + 2 * PAGE, PAGE, places[at].third);
+    if (places[at].fresh)
+        madvise(arena + 2 * PAGE, PAGE, MADV_DONTNEED);
     fill_state(&before, place, masks[mask].bits, wide_index);
     before.flags |= flags;
     if (test->kind == COMPAT2 || test->kind == COMPAT5)
