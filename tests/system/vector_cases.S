@@ -280,6 +280,10 @@ case_table_start:
     CASE PLAIN2, "fninit; and $-64, %rdi; mov $7, %eax; mov $0x55, %edx; xsavec (%rdi)"
     CASE PLAIN2, "fninit; fld1; and $-64, %rdi; mov $3, %eax; mov $0x55, %edx; xsavec (%rdi); fninit"
     CASE PLAIN2, "fninit; fld1; and $-16, %rdi; fxsave (%rdi); fninit"
+    CASE PLAIN2, "and $-64, %rax; xor %edx, %edx; xsave (%rax)"
+    CASE PLAIN2, "and $-64, %rdx; mov $7, %eax; xsave (%rdx)"
+    CASE PLAIN2, "and $-64, %rdx; mov $7, %eax; xsavec 64(%rdx)"
+    CASE PLAIN2, "and $-64, %rax; xor %edx, %edx; mov $2, %ecx; xrstor (%rax, %rcx, 4)"
 
 /* ---- alignment checks -------------------------------------------------------------------------- */
 

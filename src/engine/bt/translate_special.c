@@ -294,6 +294,9 @@ static void xsave_body(struct translator *t, const struct insn *insn, const stru
     default:
         reg = 4; /* xsaveopt too: the host's notion of "modified" is not the guest's */
     }
+    struct place place = { T0, H_NONE, 0 }; /* the operand may be addressed through rax or rdx */
+    emit_lea(e, T0, m->base, m->index, 0, m->disp);
+    m = &place;
     emit_store_vcpu(e, CPU_OFFSET(spill[0]), H_RAX);
     emit_store_vcpu(e, CPU_OFFSET(spill[1]), H_RDX);
     t->map[t->map_count - 1].flags = MAP_SPILLED;
@@ -301,7 +304,9 @@ static void xsave_body(struct translator *t, const struct insn *insn, const stru
     emit_mov_imm(e, H_RDX, 0);
     emit_fpu_op(t, wide, opcode, reg, m);
     if (save) {
-        emit_and_vcpu(e, S0, H_RAX, CPU_OFFSET(bit0_mask));
+        if (opcode == 0xc7) /* of what was asked for, xsavec writes only what is in use: XSTATE_BV */
+            emit_op_mem(e, true, 0x8b, S0, T0, H_NONE, 0, 512);
+        emit_and_vcpu(e, S0, opcode == 0xc7 ? S0 : H_RAX, CPU_OFFSET(bit0_mask));
         uint8_t *without = emit_jrcxz_later(e);
         clear_pointers(t, m);
         emit_patch8(e, without);
