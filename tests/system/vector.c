@@ -35,6 +35,8 @@ enum kind {
     ALIGN5,
     COMPAT2,
     COMPAT5,
+    EXTENT2,
+    EXTENT5,
     BYTES2,
     ALIGNV,
     ALIGNV5
@@ -65,6 +67,9 @@ void case_run(struct state *state, const void *code);
 /* Four pages; the third one changes. */
 static uint8_t *arena;
 
+#define LAST_BYTES 4 /* in `places`: LAST bytes before the absent page */
+#define LAST 3
+
 static const struct {
     const char *name;
     int offset;
@@ -76,7 +81,7 @@ static const struct {
     { "across pages", 8192 - 20, PROT_READ | PROT_WRITE, false },
     { "across pages, vectors aligned", 8192 - 64, PROT_READ | PROT_WRITE, false },
     { "into an absent page", 8192 - 20, PROT_NONE, false },
-    { "into an absent page, last bytes", 8192 - 3, PROT_NONE, false },
+    { "into an absent page, last bytes", 8192 - LAST, PROT_NONE, false },
     { "into an absent page, odd", 8192 - 37, PROT_NONE, false },
     { "in an absent page", 8192 + 128, PROT_NONE, false },
     { "from an absent page", 12288 - 20, PROT_NONE, false },
@@ -253,8 +258,8 @@ static void run_case(const struct test_case *test)
     unsigned place_count = sizeof(places) / sizeof(places[0]);
     unsigned mask_count = sizeof(masks) / sizeof(masks[0]);
     bool compat = test->kind == COMPAT2 || test->kind == COMPAT5;
-    bool wide = test->kind == COMPAT5 || test->kind == GATHER5 || test->kind == MASK5
-                || test->kind == ALIGN5 || test->kind == ALIGNV5;
+    bool wide = test->kind == EXTENT5 || test->kind == COMPAT5 || test->kind == GATHER5
+                || test->kind == MASK5 || test->kind == ALIGN5 || test->kind == ALIGNV5;
     bool aligned = test->kind == ALIGN || test->kind == ALIGN5 || test->kind == ALIGNV
                    || test->kind == ALIGNV5;
     if ((wide && !case_avx512) || (test->kind >= BYTES2 && !amd))
@@ -262,7 +267,12 @@ static void run_case(const struct test_case *test)
     hash = 0xcbf29ce484222325ull;
     if (verbose)
         printf("%s\n", test->text);
-    if (aligned) {
+    if (test->kind == EXTENT2
+        || test->kind == EXTENT5) { /* how many bytes before the absent page? */
+        static const int bytes[] = { 1, 2, 4, 8, 10, 12, 16, 24, 32, 48, 64 };
+        for (unsigned i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++)
+            run(test, LAST_BYTES, LAST - bytes[i], 0, false, 0);
+    } else if (aligned) {
         for (unsigned i = 0; i < sizeof(misaligned) / sizeof(misaligned[0]); i++)
             run(test, 0, misaligned[i], 0, false, FLAG_AC);
         run(test, 6, 1, 0, false, FLAG_AC); /* absent and misaligned */
