@@ -281,6 +281,7 @@ struct bt_vcpu {
     uint64_t return_sp;   /* host stack pointer of translated code while C runs */
     uint64_t flags_ax;    /* lahf/seto image of the guest's arithmetic flags */
     uint64_t spill[2];
+    uint32_t branch_site; /* offset in the code memory of the last return or missed indirect branch */
     uint64_t shared[SHARED_SLOTS]; /* addends of lookups, inside one block */
     struct bt_vcpu *self;
 
@@ -359,6 +360,9 @@ void bt_flush_code(struct bt_vcpu *v); /* everything; waits for the other vCPUs 
 void bt_fetch_bytes(struct bt *bt, uint64_t gpa, uint8_t *to, unsigned length);
 /* Marks the page so that writes to it are noticed from now on. */
 void bt_page_has_code(struct bt_vcpu *v, uint64_t gpa);
+
+/* How far the near return or call of `length` bytes at `gpa`, in 64-bit code, moves the stack pointer. */
+int64_t bt_branch_stack_move(struct bt_vcpu *v, uint64_t gpa, unsigned length);
 
 /* debug.c: -d in_asm, out_asm */
 struct translator;

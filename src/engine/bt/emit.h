@@ -289,8 +289,16 @@ static inline void emit_nops(struct emit *e, unsigned count)
         emit_8(e, 0x90);
 }
 
-/* The jump cache lookup of the address in T0 (thunks.c). */
-void bt_emit_jump(struct emit *e, const struct bt *bt, enum bt_mmu mmu);
+/* Notes which branch this is, by its place in the code memory, in case its target is not canonical. */
+static inline void emit_site(struct emit *e, uint32_t site)
+{
+    emit_op_vcpu(e, false, 0xc7, 0, CPU_OFFSET(branch_site));
+    emit_32(e, site);
+}
+
+/* The jump cache lookup of the address in T0 (thunks.c). `site`: see emit_site(), or 0 if that was done
+ * before. */
+void bt_emit_jump(struct emit *e, const struct bt *bt, enum bt_mmu mmu, uint32_t site);
 
 /* Branches whose target comes later: emit with a hole, then patch. */
 static inline uint8_t *emit_hole32(struct emit *e)

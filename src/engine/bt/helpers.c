@@ -271,11 +271,28 @@ void *bt_helper_request(struct bt_vcpu *v, struct bt_exit *exit)
     return bt_next(v);
 }
 
+/* A branch to an address that is not canonical faults itself, with nothing of it done. What a return
+ * popped, or a call pushed, is put back. */
+static void refuse_target(struct bt_vcpu *v)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    const uint8_t *site = v->bt->code_exec + v->branch_site;
+    const struct bt_block *block = bt_block_of_code(v->bt, site);
+    if (block) {
+        const struct bt_map *map = bt_block_map(block, site);
+        cpu->rip = block->rip + map->guest;
+        cpu->regs[RSP] -= bt_branch_stack_move(v, block->gpa + map->guest, map->length);
+    }
+    x86_raise_error(cpu, VECTOR_GP, 0);
+}
+
 void *bt_helper_indirect(struct bt_vcpu *v, uint64_t target)
 {
     struct x86_cpu *cpu = &v->cpu;
     bt_flags_in(v);
     cpu->rip = target;
+    if (unlikely(x86_code64(cpu) && !x86_canonical(cpu, target)))
+        refuse_target(v);
     uint32_t mode = bt_current_mode(v);
     if (!__atomic_load_n(&v->go_on, __ATOMIC_RELAXED) || (mode & MODE_STEP) || v->stepping)
         return bt_next(v);

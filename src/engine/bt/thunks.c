@@ -110,13 +110,15 @@ static uint8_t *emit_jump_thunk(struct emit *e, void *function, bool return_addr
  *      jrcxz hit
  *      jmp   indirect
  * hit: jmp   code[T1] */
-void bt_emit_jump(struct emit *e, const struct bt *bt, enum bt_mmu mmu)
+void bt_emit_jump(struct emit *e, const struct bt *bt, enum bt_mmu mmu, uint32_t site)
 {
     size_t cache = offsetof(struct bt_vcpu, jump) + mmu * sizeof(struct bt_jump_cache);
     emit_pext_vcpu(e, T1, T0, CPU_OFFSET(jump_mask));
     emit_load_vcpu_index(e, S0, cache + offsetof(struct bt_jump_cache, tag), T1);
     emit_lea(e, S0, S0, T0, 0, 0);
     uint8_t *hit = emit_jrcxz_later(e);
+    if (site)
+        emit_site(e, site);
     emit_jmp(e, bt->thunk.indirect);
     emit_patch8(e, hit);
     emit_jmp_vcpu_index(e, cache + offsetof(struct bt_jump_cache, code), T1);
@@ -165,10 +167,10 @@ void bt_emit_thunks(struct bt *bt)
 
     for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++) {
         bt->thunk.jump[mmu] = emit_here(&e);
-        bt_emit_jump(&e, bt, mmu);
+        bt_emit_jump(&e, bt, mmu, 0);
         bt->thunk.sentinel[mmu] = emit_here(&e);
         emit_load_vcpu(&e, H_RSP, CPU_OFFSET(return_base));
-        bt_emit_jump(&e, bt, mmu);
+        bt_emit_jump(&e, bt, mmu, 0);
     }
     bt->thunk.sentinel_plain = emit_here(&e);
     emit_load_vcpu(&e, H_RSP, CPU_OFFSET(return_base));

@@ -8,6 +8,7 @@
 #include "memory/memory.h"
 #include "util/log.h"
 #include "vm/vm.h"
+#include "x86/access.h"
 #include "x86/exception.h"
 
 void translate_map(struct translator *t, const struct insn *insn)
@@ -180,6 +181,24 @@ static void decode(struct translator *t, uint64_t rip)
             break;
     }
     block->guest_bytes = offset;
+}
+
+int64_t bt_branch_stack_move(struct bt_vcpu *v, uint64_t gpa, unsigned length)
+{
+    uint8_t bytes[16];
+    ZydisDecoder decoder;
+    ZydisDecodedInstruction info;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+    x86_quiesce(&v->cpu);
+    bt_fetch_bytes(v->bt, gpa, bytes, MIN(length, sizeof(bytes)));
+    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
+    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, length, &info, operands)))
+        return 0;
+    if (info.meta.category == ZYDIS_CATEGORY_CALL)
+        return -8;
+    if (info.meta.category != ZYDIS_CATEGORY_RET)
+        return 0;
+    return 8 + (info.operand_count_visible ? (int64_t)(operands[0].imm.value.u & 0xffff) : 0);
 }
 
 /* Checks at a block's entry that the second page of a crossing instruction is mapped as when it was

@@ -324,13 +324,14 @@ struct substitution {
     unsigned temp_count, temps_used;
 };
 
-static unsigned substitute(struct translator *t, struct substitution *s, unsigned guest,
+static unsigned substitute(struct substitution *s, const struct insn *insn, unsigned guest,
                            const ZydisDecodedOperand *op)
 {
     bool read = op->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
     bool written = op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
     /* A partial, or conditional, write keeps the rest of the register. */
-    if (written && (op->size < 32 || op->actions & ZYDIS_OPERAND_ACTION_CONDWRITE))
+    if (written && (op->size < 32 || op->actions & ZYDIS_OPERAND_ACTION_CONDWRITE ||
+                    insn->info.mnemonic == ZYDIS_MNEMONIC_BSF || insn->info.mnemonic == ZYDIS_MNEMONIC_BSR))
         read = true;
     if (host_home[guest] != H_NONE)
         return host_home[guest];
@@ -461,7 +462,7 @@ static void copy_body(struct translator *t, const struct insn *insn, const struc
         int reg = insn_gpr(op->reg.value, &high);
         if (reg < 0 || op->encoding == ZYDIS_OPERAND_ENCODING_NONE)
             continue;
-        unsigned host = substitute(t, &s, reg, op);
+        unsigned host = substitute(&s, insn, reg, op);
         switch (op->encoding) {
         case ZYDIS_OPERAND_ENCODING_MODRM_REG: s.fields.reg = host; break;
         case ZYDIS_OPERAND_ENCODING_MODRM_RM: s.fields.rm = host; break;

@@ -177,7 +177,7 @@ void translate_cold_flow(struct translator *t, const struct cold *cold)
         emit_jmp(e, t->bt->thunk.request);
         break;
     case COLD_JUMP:
-        bt_emit_jump(e, t->bt, t->mmu);
+        bt_emit_jump(e, t->bt, t->mmu, cold->hole + e->exec - t->bt->code_exec);
         break;
     default:
         break;
@@ -366,6 +366,7 @@ static void translate_indirect(struct translator *t, const struct insn *insn, bo
         emit_load_vcpu(e, T0, CPU_OFFSET(spill[1]));
     }
     if (!links(t) || t->block->cs_base) {
+        emit_site(e, emit_here(e) - t->bt->code_exec);
         emit_jmp(e, t->bt->thunk.indirect);
         t->ended = true;
     } else if (call) {
@@ -375,7 +376,7 @@ static void translate_indirect(struct translator *t, const struct insn *insn, bo
         cold->hole = emit_hole32(e);
         emit_landing(t, insn);
     } else {
-        bt_emit_jump(e, t->bt, t->mmu);
+        bt_emit_jump(e, t->bt, t->mmu, emit_here(e) - t->bt->code_exec);
         t->ended = true;
     }
 }
@@ -395,6 +396,8 @@ static void translate_ret(struct translator *t, const struct insn *insn)
 {
     unsigned size = t->code64 ? 8 : 4;
     translate_access(t, insn, stack_address(0), size | ACCESS_READ, ret_body);
+    if (t->code64)
+        emit_site(&t->e, emit_here(&t->e) - t->bt->code_exec);
     if (links(t))
         emit_ret(&t->e);
     else
