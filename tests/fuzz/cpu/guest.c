@@ -40,6 +40,11 @@ static void xsetbv(uint32_t value)
     asm volatile("xsetbv" : : "c"(0), "a"(value), "d"(0));
 }
 
+/* Where CPL 3 finds the stubs: the frame's user mapping, moved out of the way of what cases touch.
+ */
+#define STUB_SLOT 200u
+#define STUB_ADDRESS(p) ((word)(p) + ((word)STUB_SLOT << 39))
+
 static void machine_init(void)
 {
     uint32_t r[4];
@@ -53,6 +58,8 @@ static void machine_init(void)
         write_cr4(read_cr4() | CR4_FSGSBASE);
     asm volatile("movw %w0, %%fs; movw %w0, %%gs" : : "r"(0)); /* iretq would clear others' bases */
     uint64_t *pml4 = (uint64_t *)read_cr3();
+    pml4[STUB_SLOT] = pml4[1];
+    pml4[1] = 0;
     pml4[0] |= PTE_U;
     *(uint64_t *)(pml4[0] & ~0xfffull) |= PTE_U;
     data = pages_alloc(FUZZ_DATA_PAGES);
@@ -76,12 +83,12 @@ static word stub_vector;
 
 static void run_stub(const void *stub)
 {
-    struct user_start start = { .ip = (word)USER_ADDRESS(stub),
-                                .sp = (word)USER_ADDRESS(user_stack_top),
+    struct user_start start = { .ip = STUB_ADDRESS(stub),
+                                .sp = STUB_ADDRESS(user_stack_top),
                                 .flags = 2,
                                 .cs = USER_CODE,
                                 .ss = USER_DATA,
-                                .bx = (word)USER_ADDRESS(xsave_area),
+                                .bx = STUB_ADDRESS(xsave_area),
                                 .ax = xcr0 };
     in_stub = true;
     enter_user(&start);
