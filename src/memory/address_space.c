@@ -251,10 +251,21 @@ static void region_write(const struct region *region, uint64_t offset, uint64_t 
         pthread_mutex_unlock(&region->dev->lock);
 }
 
+/* Whether an access that begins in `range` goes to its region whole. A device decodes the first
+ * address and takes the full width, whoever lies over its other registers: a 4-byte access to the
+ * PCI address port at 0xcf8 is one, though a byte at 0xcf9 is the reset register's. */
+static bool range_takes(const struct range *range, uint64_t addr, unsigned size)
+{
+    const struct region *region = range->region;
+    uint64_t offset = addr - range->base;
+    return size <= range->end - addr
+           || (region->kind == REGION_IO && size <= region->size - range->offset - offset);
+}
+
 uint64_t address_space_read(struct address_space *space, uint64_t addr, unsigned size)
 {
     const struct range *range = space_find(space, addr);
-    if (unlikely(!range || addr + size > range->end || addr + size < addr)) {
+    if (unlikely(!range || !range_takes(range, addr, size))) {
         if (size == 1) {
             log_if(LOG_GUEST_ERRORS, "%s: read at 0x%" PRIx64 ", where nothing is", space->name,
                    addr);
@@ -272,7 +283,7 @@ uint64_t address_space_read(struct address_space *space, uint64_t addr, unsigned
 void address_space_write(struct address_space *space, uint64_t addr, uint64_t value, unsigned size)
 {
     const struct range *range = space_find(space, addr);
-    if (unlikely(!range || addr + size > range->end || addr + size < addr)) {
+    if (unlikely(!range || !range_takes(range, addr, size))) {
         if (size == 1) {
             log_if(LOG_GUEST_ERRORS, "%s: write at 0x%" PRIx64 ", where nothing is", space->name,
                    addr);

@@ -70,7 +70,9 @@ uint8_t *address_space_host(struct address_space *space, uint64_t gpa, bool for_
                             uint64_t *run);
 
 /* One CPU access of 1, 2, 4 or 8 bytes. Nothing mapped: reads give all ones, writes are dropped
- * (as on a PC bus), and both are logged under guest_errors. */
+ * (as on a PC bus), and both are logged under guest_errors. A device takes an access that starts at
+ * one of its visible registers whole if it is large enough for it, else each part goes to whoever
+ * is there. */
 uint64_t address_space_read(struct address_space *space, uint64_t addr, unsigned size);
 void address_space_write(struct address_space *space, uint64_t addr, uint64_t value, unsigned size);
 

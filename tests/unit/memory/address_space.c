@@ -94,10 +94,14 @@ static void test_borders(void)
     struct region last = {
         .name = "last", .base = (1ull << 52) - 8, .size = 8, .ops = &mute, .dev = &recorder.dev
     };
+    struct region over = {
+        .name = "over", .base = 8193, .size = 1, .ops = &mute, .dev = &recorder.dev, .priority = 1
+    };
     address_space_add(space, &ram);
     address_space_add(space, &rom);
     address_space_add(space, &io);
     address_space_add(space, &last);
+    address_space_add(space, &over);
 
     address_space_write(space, 100, 0x1122334455667788, 8);
     tap_ok(address_space_read(space, 102, 4) == 0x33445566, "RAM, not aligned");
@@ -109,6 +113,12 @@ static void test_borders(void)
     g_string_truncate(recorder.log, 0);
     address_space_read(space, 8190, 4);
     tap_is(recorder.log->str, "r2@0 ", "a read across ROM and a device");
+    g_string_truncate(recorder.log, 0);
+    address_space_read(space, 8192, 4);
+    tap_is(recorder.log->str, "r4@0 ", "a register whose second byte is another device's");
+    g_string_truncate(recorder.log, 0);
+    address_space_write(space, 8193, 0x0201, 2);
+    tap_is(recorder.log->str, "w1@2=2 ", "which is there for its own accesses");
     tap_ok(address_space_read(space, 8192 + 31, 2) >> 8 == 0xff, "past the device: all ones");
     tap_ok(address_space_read(space, 1 << 20, 8) == UINT64_MAX, "nothing there: all ones");
     address_space_write(space, 1 << 20, 1, 8);
