@@ -19,6 +19,8 @@ enum board_irq {
 #define BOARD_GSI_COUNT 24
 #define BOARD_IOAPIC_ADDRESS 0xfec00000u
 #define BOARD_LAPIC_ADDRESS 0xfee00000u
+/* Where PCI devices' memory may lie: RAM below 4 GiB never reaches it, and the I/O APIC ends it. */
+#define BOARD_PCI_MEMORY 0xc0000000u
 
 /* ACPI fixed hardware (ACPI specification 6.4, 4.8.3). */
 #define ACPI_PM1_EVENT_PORT 0x600u   /* status, enable: 4 bytes */

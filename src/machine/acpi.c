@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "hw/board.h"
+#include "hw/pci/pci.h"
 #include "machine/aml.h"
 #include "vm/vm.h"
 
@@ -323,6 +324,26 @@ static void serial_emit(GByteArray *aml, unsigned index)
     aml_end(aml, block);
 }
 
+static void pci_emit(GByteArray *aml)
+{
+    static const struct aml_ports ports[] = { { PCI_ADDRESS_PORT, 8 }, { 0 } };
+    static const struct aml_window windows[] = {
+        { AML_BUS, 0, 0xff },
+        { AML_IO, 0, PCI_ADDRESS_PORT - 1 },
+        { AML_IO, PCI_ADDRESS_PORT + 8, 0xffff },
+        { AML_MEMORY, 0xa0000, 0xbffff },
+        { AML_MEMORY, BOARD_PCI_MEMORY, BOARD_IOAPIC_ADDRESS - 1 },
+        { 0 },
+    };
+    size_t block = aml_begin_device(aml, "PCI0");
+    aml_name(aml, "_HID");
+    aml_eisa_id(aml, "PNP0A03");
+    aml_name(aml, "_UID");
+    aml_integer(aml, 0);
+    aml_bridge_resources(aml, ports, windows);
+    aml_end(aml, block);
+}
+
 static void cpu_emit(GByteArray *aml, unsigned index)
 {
     g_autofree char *name = g_strdup_printf("C%03X", index);
@@ -334,7 +355,7 @@ static void cpu_emit(GByteArray *aml, unsigned index)
     aml_end(aml, block);
 }
 
-static uint32_t dsdt_add(struct tables *tables, const struct vm *vm, bool keyboard)
+static uint32_t dsdt_add(struct tables *tables, const struct vm *vm, bool keyboard, bool pci)
 {
     g_autoptr(GByteArray) dsdt = g_byte_array_new();
     struct acpi_header header = header_make("DSDT", 2);
@@ -342,6 +363,8 @@ static uint32_t dsdt_add(struct tables *tables, const struct vm *vm, bool keyboa
     size_t scope = aml_begin_scope(dsdt, "\\_SB_");
     for (unsigned i = 0; i < vm->config->cpus; i++)
         cpu_emit(dsdt, i);
+    if (pci)
+        pci_emit(dsdt);
     for (unsigned i = 0; i < VM_SERIAL_PORTS; i++)
         if (vm->config->serial[i])
             serial_emit(dsdt, i);
@@ -400,9 +423,10 @@ bool acpi_load(const struct vm *vm, const struct boot *boot, uint64_t *rsdp, GEr
     g_autoptr(GByteArray) bytes = g_byte_array_new();
     struct tables tables = { .bytes = bytes };
     bool keyboard = board_find((struct vm *)vm, "i8042") != NULL;
+    bool pci = pci_root_bus((struct vm *)vm) != NULL;
     g_byte_array_set_size(bytes, sizeof(struct acpi_rsdp));
     uint32_t facs = facs_add(&tables);
-    uint32_t dsdt = dsdt_add(&tables, vm, keyboard);
+    uint32_t dsdt = dsdt_add(&tables, vm, keyboard, pci);
     fadt_add(&tables, facs, dsdt, keyboard);
     madt_add(&tables, vm->config->cpus);
     waet_add(&tables);

@@ -125,15 +125,17 @@ void aml_eisa_id(GByteArray *aml, const char *id)
     put16(aml, GUINT16_SWAP_LE_BE(value & 0xffff));
 }
 
-/* Small resource items. (6.4.2) */
+/* Small and large resource items. (6.4.2, 6.4.3.5) */
 #define RESOURCE_IRQ 0x22
 #define RESOURCE_IO 0x47
 #define RESOURCE_END 0x79
+#define RESOURCE_DWORD 0x87
+#define RESOURCE_WORD 0x88
 #define IO_DECODE_16 1
+#define WINDOW_FIXED 0x0c /* neither end moves; the bridge passes it on */
 
-void aml_resources(GByteArray *aml, const struct aml_ports *ports, uint8_t irq)
+static void ports_put(GByteArray *items, const struct aml_ports *ports)
 {
-    g_autoptr(GByteArray) items = g_byte_array_new();
     for (; ports->count; ports++) {
         put8(items, RESOURCE_IO);
         put8(items, IO_DECODE_16);
@@ -142,17 +144,61 @@ void aml_resources(GByteArray *aml, const struct aml_ports *ports, uint8_t irq)
         put8(items, 1);
         put8(items, ports->count);
     }
-    if (irq != AML_NO_IRQ) {
-        put8(items, RESOURCE_IRQ);
-        put16(items, 1u << irq);
-    }
+}
+
+/* Name(_CRS, Buffer() { items }), after adding the end to them. */
+static void resources_put(GByteArray *aml, GByteArray *items)
+{
     put8(items, RESOURCE_END);
     put8(items, 0); /* no checksum */
-
     aml_name(aml, "_CRS");
     put8(aml, AML_BUFFER);
     size_t block = aml->len;
     aml_integer(aml, items->len);
     put(aml, items->data, items->len);
     aml_end(aml, block);
+}
+
+void aml_resources(GByteArray *aml, const struct aml_ports *ports, uint8_t irq)
+{
+    g_autoptr(GByteArray) items = g_byte_array_new();
+    ports_put(items, ports);
+    if (irq != AML_NO_IRQ) {
+        put8(items, RESOURCE_IRQ);
+        put16(items, 1u << irq);
+    }
+    resources_put(aml, items);
+}
+
+/* Numbers are 16 bits wide, but 32 for memory: granularity, first, last, offset, length. */
+static void window_put(GByteArray *items, const struct aml_window *window)
+{
+    static const uint8_t type_flags[] = {
+        [AML_MEMORY] = 1, /* read and write, not cached */
+        [AML_IO] = 3,     /* all addresses of the range */
+        [AML_BUS] = 0,
+    };
+    bool wide = window->kind == AML_MEMORY;
+    const uint32_t numbers[] = { 0, window->first, window->last, 0,
+                                 window->last - window->first + 1 };
+    put8(items, wide ? RESOURCE_DWORD : RESOURCE_WORD);
+    put16(items, 3 + G_N_ELEMENTS(numbers) * (wide ? 4 : 2));
+    put8(items, window->kind);
+    put8(items, WINDOW_FIXED);
+    put8(items, type_flags[window->kind]);
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++) {
+        put16(items, numbers[i]);
+        if (wide)
+            put16(items, numbers[i] >> 16);
+    }
+}
+
+void aml_bridge_resources(GByteArray *aml, const struct aml_ports *ports,
+                          const struct aml_window *windows)
+{
+    g_autoptr(GByteArray) items = g_byte_array_new();
+    ports_put(items, ports);
+    for (; windows->last; windows++)
+        window_put(items, windows);
+    resources_put(aml, items);
 }

@@ -34,4 +34,12 @@ struct aml_ports {
 #define AML_NO_IRQ 0xff
 void aml_resources(GByteArray *aml, const struct aml_ports *ports, uint8_t irq);
 
+/* The same for a bridge: ports of its own, and what it passes on to the bus behind it. */
+struct aml_window {
+    enum aml_window_kind { AML_MEMORY = 0, AML_IO = 1, AML_BUS = 2 } kind; /* of 6.4.3.5.1 */
+    uint32_t first, last; /* 32 bits for memory, 16 for others; `last` 0 ends a list */
+};
+void aml_bridge_resources(GByteArray *aml, const struct aml_ports *ports,
+                          const struct aml_window *windows);
+
 #endif

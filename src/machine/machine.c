@@ -113,15 +113,14 @@ static bool interrupts_create(struct vm *vm, GError **error)
 
 static bool pc_create(struct vm *vm, GError **error)
 {
-    static const char *const types[] = {
-        "boot", "rtc", "i8042", "port92", "post", "acpi-pm", NULL
-    };
+    static const char *const types[] = { "boot",    "rtc",      "i8042",  "port92", "post",
+                                         "acpi-pm", "pci-host", "i440fx", NULL };
     return interrupts_create(vm, error) && devices_create(vm, types, error)
            && serials_create(vm, error);
 }
 
-/* As `pc` without the keyboard controller and its gate; ACPI's registers are the same, so that one
- * set of tables serves both. */
+/* As `pc` without the keyboard controller, its gate, and PCI; ACPI's registers are the same, so
+ * that one set of tables serves both. */
 static bool microvm_create(struct vm *vm, GError **error)
 {
     static const char *const types[] = { "boot", "rtc", "post", "acpi-pm", NULL };

@@ -58,6 +58,33 @@ static void test_resources(void)
            "resources of a serial port");
 }
 
+static void test_bridge_resources(void)
+{
+    static const struct aml_ports ports[] = { { 0xcf8, 8 }, { 0 } };
+    static const struct aml_window windows[] = {
+        { AML_BUS, 0, 0xff },
+        { AML_IO, 0xd00, 0xffff },
+        { AML_MEMORY, 0xc0000000, 0xfebfffff },
+        { 0 },
+    };
+    g_autoptr(GByteArray) aml = g_byte_array_new();
+    aml_bridge_resources(aml, ports, windows);
+    g_autofree char *bytes = hex(aml);
+    tap_is(bytes,
+           "085f435253"
+           "1148040a"
+           "44"
+           "4701f80cf80c0108"
+           "880d00020c00"
+           "00000000ff0000000001"
+           "880d00010c03"
+           "0000000dffff000000f3"
+           "871700000c01"
+           "00000000000000c0ffffbffe000000000000c03e"
+           "7900",
+           "resources of a host bridge");
+}
+
 /* A block's length counts its own bytes: the encoding grows at 63 and at 4095. */
 static void test_lengths(void)
 {
@@ -91,6 +118,7 @@ int main(void)
     test_integers();
     test_eisa_ids();
     test_resources();
+    test_bridge_resources();
     test_lengths();
     return tap_done();
 }
