@@ -13,7 +13,7 @@
 
 #include "case.h"
 
-#define SEQUENCE_MAX 64 /* instructions */
+#define SEQUENCE_MAX FUZZ_CODE_MAX /* instructions; nops of one byte, at worst */
 
 struct sequence {
     uint64_t seed; /* of registers and memory */
