@@ -29,7 +29,7 @@ PATIENCE = {"address": 4, "thread": 8}.get(os.environ.get("YADO_SANITIZER"), 1)
 PROMPT = re.compile(rb"yado:\S+# ")
 # The translator unless a test asks for something else: it works on every machine.
 ENGINE = os.environ.get("YADO_TEST_ENGINE", "bt")
-EXIT_LINE = re.compile(r"^yado-exit: (\d+)$", re.MULTILINE)
+EXIT_LINE = re.compile(r"^(?:\(qemu\) )?yado-exit: (\d+)$", re.MULTILINE)
 # What the kernel says when something went wrong that must not.
 TROUBLE = re.compile(
     r"BUG:|\bOops\b|WARNING:|Kernel panic|Call Trace|general protection|stack segment|divide error"
