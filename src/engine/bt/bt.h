@@ -245,6 +245,7 @@ struct bt {
 #define ACCESS_SHARED (1u << 15)  /* stands for several accesses: fall back to MODE_SINGLY */
 #define ACCESS_NO_EXIT (1u << 16) /* the block ends with this instruction anyway */
 #define ACCESS_STACK (1u << 17)   /* #SS, not #GP, if not canonical */
+#define ACCESS_X87 (1u << 18)     /* a waiting x87 or MMX instruction: a pending #MF comes first */
 #define ACCESS_SEG_SHIFT 20
 #define ACCESS_GP_SHIFT 24 /* 3 bits: log2 of the alignment without which the instruction raises #GP */
 #define ACCESS_AC_SHIFT 27 /* 3 bits: the same for #AC */

@@ -299,6 +299,14 @@ static void check_alignment(struct x86_cpu *cpu, uint64_t addr, uint32_t access)
         x86_raise_error(cpu, VECTOR_GP, 0);
 }
 
+/* Does an x87 exception wait for the next waiting instruction? The x87 registers are the guest's. */
+static bool x87_pending(void)
+{
+    uint16_t status;
+    __asm__ volatile("fnstsw %0" : "=a"(status));
+    return status & 0x80;
+}
+
 uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, void *return_address)
 {
     struct x86_cpu *cpu = &v->cpu;
@@ -310,9 +318,11 @@ uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, voi
     bool valid = !x86_code64(cpu) || canonical(cpu, addr, size);
     if (!x86_code64(cpu))
         addr = (uint32_t)addr;
-    if (unlikely(!valid && !(access & ACCESS_MASKED)))
-        x86_raise_error(cpu, access & ACCESS_STACK ? VECTOR_SS : VECTOR_GP, 0);
+    if (access & ACCESS_X87 && x87_pending()) /* reported before anything about the operand */
+        x86_raise(cpu, VECTOR_MF);
     check_alignment(cpu, addr, access);
+    if (unlikely(!valid && !(access & (ACCESS_MASKED | ACCESS_SHARED))))
+        x86_raise_error(cpu, access & ACCESS_STACK ? VECTOR_SS : VECTOR_GP, 0);
     if (block->mode & MODE_CHECKED)
         cpu->debug_pending |= x86_breakpoints(cpu, addr, size, write ? X86_WATCH_WRITE : X86_WATCH_READ);
 

@@ -520,9 +520,36 @@ static bool is_masked(const struct insn *insn)
            info->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVD || info->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVQ;
 }
 
-/* Real size of a memory operand: what the host will touch. */
+/* A waiting x87 or MMX instruction; the fn… ones do not look at pending exceptions. */
+static bool waits_for_x87(const struct insn *insn)
+{
+    switch (insn->info.mnemonic) {
+    case ZYDIS_MNEMONIC_FNSTCW:
+    case ZYDIS_MNEMONIC_FNSTSW:
+        return false;
+    case ZYDIS_MNEMONIC_FISTTP:
+        return true;
+    default:
+        break;
+    }
+    for (unsigned i = 0; i < insn->info.operand_count; i++)
+        if (insn->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+            ZydisRegisterGetClass(insn->op[i].reg.value) == ZYDIS_REGCLASS_MMX)
+            return true;
+    return insn->info.meta.isa_ext == ZYDIS_ISA_EXT_X87;
+}
+
+/* Real size of a memory operand: what the host will touch. A cache line's address is one byte. */
 static unsigned access_size(const struct insn *insn)
 {
+    switch (insn->info.mnemonic) {
+    case ZYDIS_MNEMONIC_CLFLUSH:
+    case ZYDIS_MNEMONIC_CLFLUSHOPT:
+    case ZYDIS_MNEMONIC_CLWB:
+        return 1;
+    default:
+        break;
+    }
     if (insn->info.mnemonic == ZYDIS_MNEMONIC_FXRSTOR || insn->info.mnemonic == ZYDIS_MNEMONIC_FXRSTOR64)
         return 512;
     return insn->mem->size / 8;
@@ -586,7 +613,8 @@ void translate_copy(struct translator *t, const struct insn *insn)
         }
         struct address address = translate_address(t, insn, insn->mem, size, write);
         uint32_t access = size | (read || (masked && write) ? ACCESS_READ : 0) |
-                          (write ? ACCESS_WRITE : 0) | (masked ? ACCESS_MASKED : 0);
+                          (write ? ACCESS_WRITE : 0) | (masked ? ACCESS_MASKED : 0) |
+                          (waits_for_x87(insn) ? ACCESS_X87 : 0);
         translate_access(t, insn, address, access, moffs ? copy_moffs : copy_body);
         return;
     }
