@@ -37,11 +37,13 @@ static void test_counting(struct test_board *board)
         tap_ok(counted >= 5000000 / TICK_NS - 200 && counted <= ticks + 200,
                "it counts at 1.19 MHz");
     outb(board, 0x43, 0);
+    uint64_t until_latch = (clock_now_ns() - start) / TICK_NS;
     uint8_t low = inb(board, 0x40);
-    g_usleep(1000);
+    g_usleep(5000);
     outb(board, 0x43, 0); /* a second latch does not replace the first */
     uint16_t latched = low | inb(board, 0x40) << 8;
-    tap_ok((uint16_t)(second - latched) < 3000, "a latched count stays");
+    if (until_latch < 60000)
+        tap_ok((uint16_t)(first - latched) <= until_latch + 200, "a latched count stays");
     tap_ok((status(board, 0) & 0x7f) == 0x34, "status: mode 2, both bytes, loaded");
     outb(board, 0x43, 0x36);
     tap_ok((status(board, 0) & 0x40) == 0x40, "status: nothing loaded yet");
@@ -77,7 +79,7 @@ static void test_interrupts(struct test_board *board)
     outb(board, 0x20, 0x20);
     run_loop(10);
     tap_ok(take(board) == -1, "mode 4 interrupts once");
-    program(board, 0, 0, 11930);
+    program(board, 0, 0, 60000);
     take(board);
     outb(board, 0x20, 0x20);
     tap_ok(!(status(board, 0) & 0x80) && take(board) == -1, "mode 0 starts low");
@@ -112,12 +114,12 @@ static void test_calibration(struct test_board *board)
     g_usleep(2000);
     tap_ok(latch(board, 2) != stopped, "which goes on when it opens");
 
-    program(board, 2, 1, 1193);
+    program(board, 2, 1, 60000);
     tap_ok(inb(board, 0x61) & 0x20, "mode 1 waits for its trigger");
     outb(board, 0x61, 0);
     outb(board, 0x61, 1);
     tap_ok(!(inb(board, 0x61) & 0x20), "a rising gate starts the pulse");
-    g_usleep(3000);
+    g_usleep(60000);
     tap_ok(inb(board, 0x61) & 0x20, "which ends");
 
     unsigned toggles = 0;
