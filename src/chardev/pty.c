@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 
 struct pty {
@@ -39,9 +40,28 @@ static bool pty_open(struct chardev *chardev, struct keyval *options, GError **e
     return true;
 }
 
+#define DRAIN_POLL_US 5000
+#define DRAIN_PATIENCE 20 /* polls without progress */
+
+/* Closing our side takes away what the far side has not read yet: lets a reader have the guest's last
+ * words. Nobody reading, or a reader that has stopped, costs a tenth of a second. */
+static void drain(struct pty *pty)
+{
+    int before = -1, unread;
+    unsigned quiet = 0;
+    while (pty->far >= 0 && quiet < DRAIN_PATIENCE) {
+        g_usleep(DRAIN_POLL_US); /* the kernel passes bytes on a little later */
+        if (ioctl(pty->far, FIONREAD, &unread) || (!unread && !before))
+            return;
+        quiet = unread == before ? quiet + 1 : 0;
+        before = unread;
+    }
+}
+
 static void pty_close(struct chardev *chardev)
 {
     struct pty *pty = container_of(chardev, struct pty, chardev);
+    drain(pty);
     util_close_fd(&pty->far);
     util_close_fd(&pty->near);
 }
