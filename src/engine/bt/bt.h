@@ -305,7 +305,7 @@ struct bt_vcpu {
 
     /* A bounced access waiting for its commit. */
     struct {
-        bool active, exit_after, present[2];
+        bool active, in_place, present[2];
         uint64_t addr;
         unsigned size, access;
         uint8_t *data;

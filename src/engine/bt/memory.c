@@ -31,7 +31,8 @@ static bool has_code(struct bt *bt, uint64_t gpa)
            __atomic_load_n(&bt->page_flags[gpa >> 12], __ATOMIC_SEQ_CST) & PAGE_CODE;
 }
 
-/* A write to guest memory from C: translations of these bytes go first. */
+/* After a write to guest memory: translations of what was there go. In this order: another vCPU that
+ * translates meanwhile either sees the new bytes, or is in time to be told. */
 static void written(struct bt_vcpu *v, uint64_t gpa, unsigned length)
 {
     if (unlikely(has_code(v->bt, gpa))) {
@@ -61,8 +62,8 @@ void bt_phys_write(struct x86_cpu *cpu, uint64_t gpa, uint64_t value, unsigned s
     struct bt_vcpu *v = bt_of(cpu);
     const struct bt_range *range = bt_range_find(v->bt, gpa);
     if (range && range->writable) {
-        written(v, gpa, size);
         x86_copy(range->host + (gpa - range->base), &value, size);
+        written(v, gpa, size);
     } else {
         x86_quiesce(cpu);
         address_space_write(v->vcpu->vm->memory, gpa, value, size);
@@ -75,15 +76,18 @@ bool bt_phys_cas(struct x86_cpu *cpu, uint64_t gpa, uint64_t old, uint64_t value
     const struct bt_range *range = bt_range_find(v->bt, gpa);
     if (!range || !range->writable)
         return true;
-    written(v, gpa, size);
     uint8_t *host = range->host + (gpa - range->base);
+    bool done;
     if (size == 4) {
         uint32_t expected = old;
-        return __atomic_compare_exchange_n((uint32_t *)host, &expected, value, false, __ATOMIC_SEQ_CST,
+        done = __atomic_compare_exchange_n((uint32_t *)host, &expected, value, false, __ATOMIC_SEQ_CST,
+                                           __ATOMIC_SEQ_CST);
+    } else {
+        done = __atomic_compare_exchange_n((uint64_t *)host, &old, value, false, __ATOMIC_SEQ_CST,
                                            __ATOMIC_SEQ_CST);
     }
-    return __atomic_compare_exchange_n((uint64_t *)host, &old, value, false, __ATOMIC_SEQ_CST,
-                                       __ATOMIC_SEQ_CST);
+    written(v, gpa, size);
+    return done;
 }
 
 /* A device access of any size, in pieces a bus can carry. */
@@ -168,8 +172,8 @@ static void part_write(struct bt_vcpu *v, uint64_t gpa, uint8_t *host, const uin
 {
     const struct bt_range *range = host ? bt_range_find(v->bt, gpa) : NULL;
     if (host && range && range->writable) {
-        written(v, gpa, size);
         x86_copy(host, from, size);
+        written(v, gpa, size);
     } else {
         device_write(&v->cpu, gpa, from, size);
     }
@@ -230,19 +234,16 @@ static uint64_t bounce(struct bt_vcpu *v, uint64_t addr, uint64_t place, uint32_
     if (size > first)
         part[1] = find_part(v, second, write, masked);
 
-    /* A write to a page with code, in one piece: let it go to the page itself, after dropping what was
-     * translated from there. If that was this very block, leave after the instruction. */
+    /* A write to a page with code, in one piece, goes to the page itself; the commit drops what was
+     * translated from there, and if that was this very block, leaves it. */
     if (write && size == first && part[0].present && part[0].host) {
         const struct bt_range *range = bt_range_find(v->bt, part[0].gpa);
         if (range && range->writable) {
-            written(v, part[0].gpa, size);
-            if (!block->dead || access & ACCESS_NO_EXIT) {
-                resume_fpu(v);
-                return (uint64_t)part[0].host - place + TLB_SHIFT_BIAS;
-            }
             v->bounce.active = false;
-            v->bounce.exit_after = true;
+            v->bounce.in_place = true;
             v->bounce.access = access;
+            v->bounce.size = size;
+            v->bounce.gpa[0] = part[0].gpa;
             *(uint64_t *)v->return_sp += 5;
             resume_fpu(v);
             return (uint64_t)part[0].host - place + TLB_SHIFT_BIAS;
@@ -268,7 +269,6 @@ static uint64_t bounce(struct bt_vcpu *v, uint64_t addr, uint64_t place, uint32_
                     x86_copy(v->bounce.before + (i ? first : 0), data + (i ? first : 0),
                              i ? size - first : first);
         }
-        v->bounce.exit_after = false;
         v->bounce.size = size;
         for (unsigned i = 0; i < 2; i++) {
             v->bounce.present[i] = part[i].present;
@@ -375,12 +375,15 @@ bool bt_helper_commit(struct bt_vcpu *v, void *return_address)
         for (unsigned i = 0; i < 2; i++)
             part_commit(v, i);
     }
+    if (v->bounce.in_place) {
+        v->bounce.in_place = false;
+        written(v, v->bounce.gpa[0], v->bounce.size);
+    }
     struct bt_block *block = bt_block_of_code(v->bt, (uint8_t *)return_address - 1);
     /* A device may have raised an interrupt by this write: it is taken at once, as hardware does. */
-    if ((v->bounce.exit_after || block->dead || !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED)) &&
+    if ((block->dead || !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED)) &&
         !(v->bounce.access & ACCESS_NO_EXIT)) {
         const struct bt_map *map = bt_block_map(block, (uint8_t *)return_address - 1);
-        v->bounce.exit_after = false;
         v->cpu.rip = block->rip - block->cs_base + map->guest + map->length;
         bt_flags_in(v);
         return false;
