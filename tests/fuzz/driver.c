@@ -62,6 +62,26 @@ static void input_mutate(GRand *random)
     }
 }
 
+/* Seeds are kept as text: two hexadecimal digits a byte, white space between them is skipped. */
+static GBytes *seed_decode(const char *text, size_t length)
+{
+    GByteArray *bytes = g_byte_array_new();
+    int high = -1;
+    for (size_t i = 0; i < length; i++) {
+        int digit = g_ascii_xdigit_value(text[i]);
+        if (digit < 0)
+            continue;
+        if (high < 0) {
+            high = digit;
+        } else {
+            uint8_t byte = high << 4 | digit;
+            g_byte_array_append(bytes, &byte, 1);
+            high = -1;
+        }
+    }
+    return g_byte_array_free_to_bytes(bytes);
+}
+
 static GPtrArray *seeds_read(const char *folder)
 {
     GPtrArray *seeds = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
@@ -69,10 +89,10 @@ static GPtrArray *seeds_read(const char *folder)
     const char *name;
     while (dir && (name = g_dir_read_name(dir))) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
-        char *data;
+        g_autofree char *data = NULL;
         gsize size;
         if (g_file_get_contents(path, &data, &size, NULL))
-            g_ptr_array_add(seeds, g_bytes_new_take(data, size));
+            g_ptr_array_add(seeds, seed_decode(data, size));
     }
     return seeds;
 }
@@ -104,7 +124,7 @@ int main(int count, char **arguments)
     for (size_t i = 0; i < G_N_ELEMENTS(signals); i++)
         signal(signals[i], crashed);
     for (int i = 1; i < count; i++) {
-        char *data;
+        g_autofree char *data = NULL;
         gsize size;
         if (g_file_test(arguments[i], G_FILE_TEST_IS_DIR)) {
             fuzz(name, arguments[i]);
