@@ -5,8 +5,8 @@
  *     {
  *         tap_ok(1 + 1 == 2, "one and one are %d", 2);
  *         return tap_done();
- *     }
- */
+ *
+ * } */
 #ifndef YADO_TESTS_TAP_H
 #define YADO_TESTS_TAP_H
 
@@ -19,8 +19,7 @@
 static unsigned tap_count, tap_failures;
 
 /* One check; the rest is its name. Returns `passed`, so that a test can explain a failure. */
-G_GNUC_PRINTF(2, 3) G_GNUC_UNUSED
-static bool tap_ok(bool passed, const char *format, ...)
+G_GNUC_PRINTF(2, 3) G_GNUC_UNUSED static bool tap_ok(bool passed, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -33,8 +32,7 @@ static bool tap_ok(bool passed, const char *format, ...)
 }
 
 /* A line of explanation. */
-G_GNUC_PRINTF(1, 2) G_GNUC_UNUSED
-static void tap_note(const char *format, ...)
+G_GNUC_PRINTF(1, 2) G_GNUC_UNUSED static void tap_note(const char *format, ...)
 {
     va_list args;
     va_start(args, format);

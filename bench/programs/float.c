@@ -2,8 +2,8 @@
 /* User workloads of floating point: scalar SSE, vectors as wide as the CPU has, and x87.
  *
  * Every result is exact or correctly rounded (no transcendental instruction), and where the width
- * of vectors changes the order of sums these are exact, so that checksums are equal on all engines.
- */
+ * of vectors changes the order of sums these are exact, so that checksums are equal on all
+ * engines. */
 #include "ybench.h"
 
 #include <math.h>

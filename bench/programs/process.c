@@ -2,8 +2,8 @@
 /* Kernel-heavy workloads of several processes: creation, execution, hand-over.
  *
  * All stay on one CPU, as they do in a guest that has only one; else the native figures would
- * include wake-ups of other CPUs.
- */
+ * include wake-ups of other
+ * CPUs. */
 #include "ybench.h"
 
 #include <errno.h>

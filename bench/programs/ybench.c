@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Command line of the benchmark program: runs named workloads and prints one line for each run:
  *
- *      ybench NAME ITERATIONS NANOSECONDS CHECKSUM
- */
+ *      ybench NAME ITERATIONS NANOSECONDS
+ * CHECKSUM */
 #include "ybench.h"
 
 #include <errno.h>

@@ -5,8 +5,8 @@
  * that a ratio of two times compares the engines and nothing else. A workload is three functions:
  * prepare (not timed, once per process), run (timed), verify (not timed). All the random numbers
  * are from a fixed seed, so that run's checksum depends on the iteration count alone and must be
- * the same on every engine; verify checks what can be known without a second machine.
- */
+ * the same on every engine; verify checks what can be known without a second
+ * machine. */
 #ifndef YBENCH_H
 #define YBENCH_H
 

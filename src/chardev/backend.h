@@ -2,8 +2,8 @@
 /* What a back end implements, and the core's part of a chardev. Only src/chardev includes this.
  *
  * A back end either owns descriptors (it sets in_fd and out_fd; the core reads, writes, queues and
- * polls) or implements `write` itself. Lock order: a front end's device lock, then chardev->lock.
- */
+ * polls) or implements `write` itself. Lock order: a front end's device lock, then
+ * chardev->lock. */
 #ifndef YADO_CHARDEV_BACKEND_H
 #define YADO_CHARDEV_BACKEND_H
 

@@ -2,8 +2,8 @@
 /* pty: a pseudo terminal, to be opened with screen, minicom and the like.
  *
  * We keep the far side open ourselves. So our side never reports a hang-up between two users, and
- * what the guest printed before the first one came is there for them, as much as the queue holds.
- */
+ * what the guest printed before the first one came is there for them, as much as the queue
+ * holds. */
 #include "chardev/backend.h"
 
 #include <fcntl.h>
@@ -43,8 +43,8 @@ static bool pty_open(struct chardev *chardev, struct keyval *options, GError **e
 #define DRAIN_POLL_US 5000
 #define DRAIN_PATIENCE 20 /* polls without progress */
 
-/* Closing our side takes away what the far side has not read yet: lets a reader have the guest's last
- * words. Nobody reading, or a reader that has stopped, costs a tenth of a second. */
+/* Closing our side takes away what the far side has not read yet: lets a reader have the guest's
+ * last words. Nobody reading, or a reader that has stopped, costs a tenth of a second. */
 static void drain(struct pty *pty)
 {
     int before = -1, unread;

@@ -3,8 +3,8 @@
  *
  * Their file descriptions are shared with whoever started us, so O_NONBLOCK must not be set on
  * them: it would outlive us there. Output goes through a description of its own, opened from /proc,
- * where there is one; else each piece is small enough not to block once poll() says there is room.
- */
+ * where there is one; else each piece is small enough not to block once poll() says there is
+ * room. */
 #include "chardev/backend.h"
 
 #include <errno.h>

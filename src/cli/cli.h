@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The subcommands. Each takes its own arguments, argv[0] being its name, and returns an exit code.
- */
+/* The subcommands. Each takes its own arguments, argv[0] being its name, and returns an exit
+ * code. */
 #ifndef YADO_CLI_CLI_H
 #define YADO_CLI_CLI_H
 

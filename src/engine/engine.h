@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The one interface between a vCPU and what executes it.
  *
- * Each vCPU has one host thread, which calls ops->run() in a loop. Other threads reach a vCPU only by
- * vcpu_request(): it sets request bits and makes the engine leave guest code soon (kick). */
+ * Each vCPU has one host thread, which calls ops->run() in a loop. Other threads reach a vCPU only
+ * by vcpu_request(): it sets request bits and makes the engine leave guest code soon (kick). */
 #ifndef YADO_ENGINE_ENGINE_H
 #define YADO_ENGINE_ENGINE_H
 
@@ -21,9 +21,9 @@ enum vcpu_request {
     VCPU_INTERRUPT = 1u << 0, /* the local APIC or the 8259 has something to deliver */
     VCPU_NMI = 1u << 1,
     VCPU_INIT = 1u << 2,
-    VCPU_SIPI = 1u << 3, /* vector in vcpu->sipi_vector */
-    VCPU_PAUSE = 1u << 4, /* stop executing; the run loop waits until resumed */
-    VCPU_EXIT = 1u << 5,  /* the thread ends */
+    VCPU_SIPI = 1u << 3,   /* vector in vcpu->sipi_vector */
+    VCPU_PAUSE = 1u << 4,  /* stop executing; the run loop waits until resumed */
+    VCPU_EXIT = 1u << 5,   /* the thread ends */
     VCPU_ENGINE = 1u << 6, /* the engine's own business (TLB flush, code invalidation) */
 };
 
@@ -35,11 +35,11 @@ enum vcpu_exit {
 };
 
 struct vcpu {
-    struct vm *vm;      /* [const] */
-    unsigned index;     /* [const] */
-    struct x86_cpu *cpu; /* [const] allocated by the engine (it may need it at a certain place) */
-    struct lapic *apic; /* [const] NULL if the engine's kernel part has the local APICs */
-    pthread_t thread;   /* [const] once started */
+    struct vm *vm;        /* [const] */
+    unsigned index;       /* [const] */
+    struct x86_cpu *cpu;  /* [const] allocated by the engine (it may need it at a certain place) */
+    struct lapic *apic;   /* [const] NULL if the engine's kernel part has the local APICs */
+    pthread_t thread;     /* [const] once started */
     atomic_uint requests; /* enum vcpu_request bits */
     atomic_uchar sipi_vector;
     pthread_mutex_t sleep_lock;
@@ -49,15 +49,15 @@ struct vcpu {
     bool started;          /* [sleep_lock] vcpu_init is over; `error` says if it failed */
     bool state_changed;    /* [sleep_lock] cpu was changed while stopped: state_put, then run */
     GError *error;
-    void *engine;          /* the engine's per-vCPU data */
+    void *engine; /* the engine's per-vCPU data */
 };
 
 struct engine_ops {
     const char *name, *description; /* "kvm", "bt" */
     /* Can this engine run here? If not, `error` says why in one sentence. */
     bool (*probe)(GError **error);
-    /* Would one choose it here, given another engine that works? Asked only if another follows in the
-     * list; NULL: yes. If not, `error` says why. */
+    /* Would one choose it here, given another engine that works? Asked only if another follows in
+     * the list; NULL: yes. If not, `error` says why. */
     bool (*advisable)(GError **error);
     /* Called once the machine's memory exists, before devices. */
     bool (*vm_init)(struct vm *vm, GError **error);

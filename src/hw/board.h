@@ -46,8 +46,8 @@ bool board_interrupts_create(struct vm *vm, GError **error);
 /* Creates one of the board's own devices ("pit", "rtc", "i8042", …) with its defaults. */
 struct device *board_device_create(struct vm *vm, const char *type, GError **error);
 
-/* One byte of CMOS memory, 0x0e to 0x7f; kept over resets. Nothing happens on a board without RTC.
- */
+/* One byte of CMOS memory, 0x0e to 0x7f; kept over resets. Nothing happens on a board without
+ * RTC. */
 void rtc_set_cmos(struct vm *vm, uint8_t index, uint8_t value);
 
 /* Any thread. The address line 20 gate: stored in vm->a20_off; every vCPU is sent VCPU_ENGINE and

@@ -54,19 +54,31 @@ struct property {
 };
 
 #define PROPERTY_(word, structure, field, kind_, default_, ...) \
-    { .name = word, .kind = PROPERTY_KIND_##kind_, .offset = offsetof(structure, field), \
-      .default_value = default_, ##__VA_ARGS__ }
-#define PROPERTY_BOOL(word, structure, field, ...) PROPERTY_(word, structure, field, BOOL, __VA_ARGS__)
+    { \
+        .name = word, .kind = PROPERTY_KIND_##kind_, .offset = offsetof(structure, field), \
+        .default_value = default_, ##__VA_ARGS__ \
+    }
+#define PROPERTY_BOOL(word, structure, field, ...) \
+    PROPERTY_(word, structure, field, BOOL, __VA_ARGS__)
 #define PROPERTY_U8(word, structure, field, ...) PROPERTY_(word, structure, field, U8, __VA_ARGS__)
-#define PROPERTY_U16(word, structure, field, ...) PROPERTY_(word, structure, field, U16, __VA_ARGS__)
-#define PROPERTY_U32(word, structure, field, ...) PROPERTY_(word, structure, field, U32, __VA_ARGS__)
-#define PROPERTY_U64(word, structure, field, ...) PROPERTY_(word, structure, field, U64, __VA_ARGS__)
+#define PROPERTY_U16(word, structure, field, ...) \
+    PROPERTY_(word, structure, field, U16, __VA_ARGS__)
+#define PROPERTY_U32(word, structure, field, ...) \
+    PROPERTY_(word, structure, field, U32, __VA_ARGS__)
+#define PROPERTY_U64(word, structure, field, ...) \
+    PROPERTY_(word, structure, field, U64, __VA_ARGS__)
 #define PROPERTY_STRING(word, structure, field) PROPERTY_(word, structure, field, STRING, 0)
 #define PROPERTY_CHARDEV(word, structure, field) PROPERTY_(word, structure, field, CHARDEV, 0)
 
 /* One field of a device's saved state; listed once, used by snapshots and migration. */
-enum state_kind { STATE_KIND_BOOL, STATE_KIND_U8, STATE_KIND_U16, STATE_KIND_U32, STATE_KIND_U64,
-                  STATE_KIND_BYTES };
+enum state_kind {
+    STATE_KIND_BOOL,
+    STATE_KIND_U8,
+    STATE_KIND_U16,
+    STATE_KIND_U32,
+    STATE_KIND_U64,
+    STATE_KIND_BYTES
+};
 struct state_field {
     const char *name;
     enum state_kind kind;
@@ -74,8 +86,10 @@ struct state_field {
     uint16_t since;
 };
 #define STATE(kind_, structure, field, ...) \
-    { .name = #field, .kind = STATE_KIND_##kind_, .offset = offsetof(structure, field), \
-      .size = sizeof(((structure *)0)->field), ##__VA_ARGS__ }
+    { \
+        .name = #field, .kind = STATE_KIND_##kind_, .offset = offsetof(structure, field), \
+        .size = sizeof(((structure *)0)->field), ##__VA_ARGS__ \
+    }
 
 struct device_type {
     const char *name, *description;

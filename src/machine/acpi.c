@@ -183,8 +183,8 @@ static struct acpi_header header_make(const char *signature, uint8_t revision)
     return header;
 }
 
-/* Fills in length and checksum of `table`, whose first member is its header; returns its address.
- */
+/* Fills in length and checksum of `table`, whose first member is its header; returns its
+ * address. */
 static uint32_t table_add(struct tables *tables, void *table, size_t size)
 {
     struct acpi_header *header = table;

@@ -67,8 +67,8 @@ bool boot_ram_clear(const struct boot *boot, uint64_t gpa, uint64_t size);
 unsigned boot_memory_map(const struct guest_ram *ram, struct memory_range *ranges);
 
 /* Chooses where the initrd goes: page aligned, as high as possible below `limit` (exclusive) and
- * not below `kernel_end`, or with `above_4g` also there. Then loads it. Without initrd: *base = 0.
- */
+ * not below `kernel_end`, or with `above_4g` also there. Then loads it. Without initrd: *base =
+ * 0. */
 bool boot_initrd_load(const struct boot *boot, uint64_t kernel_end, uint64_t limit, bool above_4g,
                       uint64_t *base, GError **error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* -bios: a flat firmware image that ends at 4 GiB, so that the reset vector is its last 16 bytes.
- * Its last 128 KiB also lie below 1 MiB, in RAM as on a board whose firmware has shadowed itself.
- */
+ * Its last 128 KiB also lie below 1 MiB, in RAM as on a board whose firmware has shadowed
+ * itself. */
 #include "machine/boot_bios.h"
 
 #include <inttypes.h>

@@ -149,8 +149,8 @@ const struct machine_type *machine_type_find(const char *name, GError **error)
 }
 
 /* How much memory there is, as firmware reads it: KiB above 1 MiB, 64 KiB units above 16 MiB and
- * above 4 GiB; and how many CPUs beside the first. (SeaBIOS reads these on boards without fw_cfg.)
- */
+ * above 4 GiB; and how many CPUs beside the first. (SeaBIOS reads these on boards without
+ * fw_cfg.) */
 static void cmos_fill(struct vm *vm)
 {
     uint64_t low = vm->ram.below_4g_size, high = vm->ram.size - low;

@@ -38,8 +38,8 @@ enum region_kind {
 struct region {
     const char *name; /* [const] for listings */
     enum region_kind kind;
-    uint64_t base, size; /* [const] while mapped */
-    int priority;        /* higher hides lower where they overlap */
+    uint64_t base, size;          /* [const] while mapped */
+    int priority;                 /* higher hides lower where they overlap */
     const struct region_ops *ops; /* REGION_IO */
     struct device *dev;           /* REGION_IO: whose lock is taken, passed to ops */
     uint8_t *host;                /* REGION_RAM/ROM: page aligned */
@@ -76,8 +76,8 @@ uint8_t *address_space_host(struct address_space *space, uint64_t gpa, bool for_
 uint64_t address_space_read(struct address_space *space, uint64_t addr, unsigned size);
 void address_space_write(struct address_space *space, uint64_t addr, uint64_t value, unsigned size);
 
-/* Device DMA: RAM only. False (and nothing more transferred) where the range leaves RAM. A DMA write
- * tells every dirty/code tracker (see ram_written_listen). */
+/* Device DMA: RAM only. False (and nothing more transferred) where the range leaves RAM. A DMA
+ * write tells every dirty/code tracker (see ram_written_listen). */
 bool dma_read(struct address_space *space, uint64_t gpa, void *buffer, uint64_t length);
 bool dma_write(struct address_space *space, uint64_t gpa, const void *buffer, uint64_t length);
 

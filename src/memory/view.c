@@ -8,8 +8,8 @@
  *
  *      priority 1        |--- ROM ---|
  *      priority 0  |------------ RAM -------------|
- *      view        | RAM |--- ROM ---|---- RAM ---|
- */
+ *      view        | RAM |--- ROM ---|---- RAM
+ * ---| */
 #include "memory/view.h"
 
 static int compare_borders(const void *a, const void *b)

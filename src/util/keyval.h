@@ -21,8 +21,8 @@ struct keyval {
     size_t count;
 };
 
-/* `implied` may be NULL; if not, the text must not be empty. Fails on an empty name ("=x", "a=1,").
- */
+/* `implied` may be NULL; if not, the text must not be empty. Fails on an empty name ("=x",
+ * "a=1,"). */
 struct keyval *keyval_parse(const char *text, const char *implied, GError **error);
 void keyval_free(struct keyval *keyval);
 

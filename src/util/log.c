@@ -49,7 +49,7 @@ bool log_admit(enum log_category category)
         new = old >> 32 == second ? old + 1 : second << 32 | 1;
     while (!atomic_compare_exchange_weak(&window, &old, new));
 
-    uint32_t count = (uint32_t)new;
+    uint32_t count = (uint32_t) new;
     if (count == LOG_LIMIT_PER_SECOND + 1)
         log_write("(more messages about the guest in this second are left out)");
     return count <= LOG_LIMIT_PER_SECOND;
@@ -67,8 +67,7 @@ static bool category_parse(const char *word, unsigned *mask, GError **error)
             return true;
         }
     }
-    return fail(error, "log category '%s' is unknown%s", word,
-                hint_nearest(word, category_names));
+    return fail(error, "log category '%s' is unknown%s", word, hint_nearest(word, category_names));
 }
 
 bool log_parse_categories(const char *text, unsigned *mask, GError **error)

@@ -7,7 +7,8 @@
 #include "util/util.h"
 
 #define LOG_CATEGORIES(X) \
-    X(GUEST_ERRORS, "guest_errors", "what a guest did wrong: bad register accesses, bad descriptors") \
+    X(GUEST_ERRORS, "guest_errors", \
+      "what a guest did wrong: bad register accesses, bad descriptors") \
     X(UNIMP, "unimp", "guest use of what is not implemented") \
     X(INT, "int", "interrupts and exceptions as they are delivered") \
     X(IN_ASM, "in_asm", "guest code of each translated block") \
@@ -34,8 +35,8 @@ static inline bool log_enabled(enum log_category category)
 /* One line, or several; the newline at the end is added if missing. */
 void log_write(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
-/* Counts a message against the rate limit of GUEST_ERRORS and UNIMP, which a guest can cause as often
- * as it likes; false: leave it out. Other categories are not limited. */
+/* Counts a message against the rate limit of GUEST_ERRORS and UNIMP, which a guest can cause as
+ * often as it likes; false: leave it out. Other categories are not limited. */
 bool log_admit(enum log_category category);
 
 #define log_if(category, ...) \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* All armed timers are in one binary heap, the earliest at its root. One timerfd wakes the main loop
- * at the root's deadline.
+/* All armed timers are in one binary heap, the earliest at its root. One timerfd wakes the main
+ * loop at the root's deadline.
  *
  * The descriptor is set only when a timer becomes due before what it is set for. Cancelling or
  * postponing the earliest timer leaves it alone: guests re-arm their local APIC timers thousands of
@@ -17,11 +17,11 @@
 
 static struct {
     pthread_mutex_t lock;
-    struct timer **heap; /* [lock] heap[i] is due no later than heap[2i + 1] and heap[2i + 2] */
-    size_t count, capacity; /* [lock] */
-    int fd;                 /* [lock] -1 until timers_start() */
+    struct timer **heap;     /* [lock] heap[i] is due no later than heap[2i + 1] and heap[2i + 2] */
+    size_t count, capacity;  /* [lock] */
+    int fd;                  /* [lock] -1 until timers_start() */
     uint64_t fd_deadline_ns; /* [lock] what fd is set for; NEVER: not set */
-    bool firing; /* [lock] timers_fire() sets the descriptor when it is done */
+    bool firing;             /* [lock] timers_fire() sets the descriptor when it is done */
 } timers = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .fd_deadline_ns = NEVER };
 
 uint64_t clock_now_ns(void)

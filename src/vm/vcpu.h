@@ -18,8 +18,8 @@ bool vcpu_thread_start(struct vcpu *vcpu, GError **error);
 /* Waits until it does; false with the engine's error if it could not. */
 bool vcpu_thread_wait(struct vcpu *vcpu, GError **error);
 
-/* Asks for a pause (at once); vcpu_pause_wait() returns when it is reached, with vcpu->cpu current.
- */
+/* Asks for a pause (at once); vcpu_pause_wait() returns when it is reached, with vcpu->cpu
+ * current. */
 void vcpu_pause(struct vcpu *vcpu);
 void vcpu_pause_wait(struct vcpu *vcpu);
 void vcpu_resume(struct vcpu *vcpu);

@@ -59,8 +59,8 @@ static bool engine_usable(const struct vm *vm, bool last, GError **reason)
     return engine->probe(reason) && (last || !engine->advisable || engine->advisable(reason));
 }
 
-/* The first engine that works here. Why the ones before it do not is collected in engine_refusals.
- */
+/* The first engine that works here. Why the ones before it do not is collected in
+ * engine_refusals. */
 static bool engine_choose(struct vm *vm, GError **error)
 {
     const struct engine_ops *const *engines = vm->config->engines;

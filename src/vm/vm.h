@@ -63,8 +63,8 @@ struct vm {
     int asked_fd; /* [const] eventfd that wakes the main loop for `asked` */
 };
 
-/* Takes `config` over, in failure too. Chooses the first engine of config->engines that works here.
- */
+/* Takes `config` over, in failure too. Chooses the first engine of config->engines that works
+ * here. */
 struct vm *vm_create(struct vm_config *config, GError **error);
 /* Creates vCPU threads, loads what is booted, and runs unless start_paused. Where there was a
  * choice of engines, one line on standard error says which one it is and why. */

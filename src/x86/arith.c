@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Ordinary integer arithmetic, for the operands that the translator does not handle inline:
  * segments with a base or limit, page crossings, devices, pages it guards. The operation is always
- * executed by the host CPU on copies (alu.h's reasoning), so its flags are right by construction.
- */
+ * executed by the host CPU on copies (alu.h's reasoning), so its flags are right by
+ * construction. */
 #include "x86/alu.h"
 #include "x86/handlers.h"
 

@@ -74,9 +74,24 @@ enum x86_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_COUNT };
 #define EFER_AUTOIBRS (1u << 21)
 
 enum x86_vector {
-    VECTOR_DE = 0, VECTOR_DB = 1, VECTOR_NMI = 2, VECTOR_BP = 3, VECTOR_OF = 4, VECTOR_BR = 5,
-    VECTOR_UD = 6, VECTOR_NM = 7, VECTOR_DF = 8, VECTOR_TS = 10, VECTOR_NP = 11, VECTOR_SS = 12,
-    VECTOR_GP = 13, VECTOR_PF = 14, VECTOR_MF = 16, VECTOR_AC = 17, VECTOR_MC = 18, VECTOR_XM = 19,
+    VECTOR_DE = 0,
+    VECTOR_DB = 1,
+    VECTOR_NMI = 2,
+    VECTOR_BP = 3,
+    VECTOR_OF = 4,
+    VECTOR_BR = 5,
+    VECTOR_UD = 6,
+    VECTOR_NM = 7,
+    VECTOR_DF = 8,
+    VECTOR_TS = 10,
+    VECTOR_NP = 11,
+    VECTOR_SS = 12,
+    VECTOR_GP = 13,
+    VECTOR_PF = 14,
+    VECTOR_MF = 16,
+    VECTOR_AC = 17,
+    VECTOR_MC = 18,
+    VECTOR_XM = 19,
 };
 
 /* A segment register with its hidden part. `attr` holds the descriptor's attribute bits as VMX
@@ -210,7 +225,7 @@ struct x86_cpu {
 
     bool fpu_in_host; /* [BT] guest x87/vector registers are in the host's, not in xsave */
 
-    unsigned index;               /* vCPU number, equals initial APIC id here */
+    unsigned index;                /* vCPU number, equals initial APIC id here */
     const struct x86_model *model; /* CPUID */
     const struct x86_engine_ops *ops;
     void *engine; /* the engine's own per-vCPU data */

@@ -140,8 +140,8 @@ static inline uint64_t stack_rsp(uint64_t rsp, const struct x86_stack *stack)
 /* SS:ESP for privilege level `dpl` from a 16- or 32-bit TSS, #TS(tr) if beyond its limit. */
 void x86_tss_stack(struct x86_cpu *cpu, unsigned dpl, unsigned ext, uint16_t *ss, uint32_t *esp);
 
-/* 64-bit value at `offset` of the TSS (RSPn, ISTn); #TS(tr) beyond its limit, #SS if not canonical.
- */
+/* 64-bit value at `offset` of the TSS (RSPn, ISTn); #TS(tr) beyond its limit, #SS if not
+ * canonical. */
 uint64_t x86_tss_rsp(struct x86_cpu *cpu, unsigned offset, unsigned ext);
 
 /* Checks the inner stack's segment and gives its hidden part; #TS or #SS with the selector. */

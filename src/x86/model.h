@@ -20,17 +20,17 @@ enum x86_feature_word {
     FEATURE_7_EDX,
     FEATURE_7_1_EAX,
     FEATURE_7_2_EDX,
-    FEATURE_EXT_EDX,  /* 0x80000001 */
+    FEATURE_EXT_EDX, /* 0x80000001 */
     FEATURE_EXT_ECX,
-    FEATURE_EXT7_EDX, /* 0x80000007 */
-    FEATURE_EXT8_EBX, /* 0x80000008 */
+    FEATURE_EXT7_EDX,  /* 0x80000007 */
+    FEATURE_EXT8_EBX,  /* 0x80000008 */
     FEATURE_EXT21_EAX, /* 0x80000021 */
     FEATURE_EXT21_ECX,
     FEATURE_6_EAX,
-    FEATURE_XSAVE_EAX, /* 0xd.1 */
-    FEATURE_XCR0,      /* 0xd.0 */
-    FEATURE_KVM_EAX,   /* 0x40000001 */
-    FEATURE_KVM_EDX,   /* hints */
+    FEATURE_XSAVE_EAX,         /* 0xd.1 */
+    FEATURE_XCR0,              /* 0xd.0 */
+    FEATURE_KVM_EAX,           /* 0x40000001 */
+    FEATURE_KVM_EDX,           /* hints */
     FEATURE_ARCH_CAPABILITIES, /* MSR 0x10a, lower half */
     FEATURE_ARCH_CAPABILITIES_HIGH,
     FEATURE_WORDS,
@@ -53,7 +53,9 @@ struct x86_model {
     bool hypervisor;        /* leaves 0x40000000… and the hypervisor bit */
     enum x86_model_engine engine;
     uint32_t cache[4][4]; /* leaf 4 descriptors, topology bits zero; EAX 0 ends */
-    struct { uint32_t size, offset, flags; } xstate[32]; /* leaf 0xd, sub-leaves 2… */
+    struct {
+        uint32_t size, offset, flags;
+    } xstate[32]; /* leaf 0xd, sub-leaves 2… */
 };
 
 /* Parses "name[,+feature][,-feature][,feature=on|off][,feature]…" for -cpu. `cpuid` is the

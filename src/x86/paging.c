@@ -128,8 +128,8 @@ static bool walk64(struct x86_cpu *cpu, uint64_t linear, enum x86_access access,
         if (level == 0 || (entry & PTE_PS)) {
             uint64_t offset = (1ull << shift) - 1;
             /* Bit 12 of a large page is its PAT bit; the address bits below the page size must be
-             * zero. PS itself is reserved in a PML4 entry, and where 1 GiB pages are not offered.
-             */
+             * zero. PS itself is reserved in a PML4 entry, and where 1 GiB pages are not
+             * offered. */
             bool bad = level == 3 || (level == 2 && !x86_has(cpu, HAS_PDPE1GB))
                        || (level > 0 && (entry & offset & PTE_ADDRESS & ~0x1000ull));
 

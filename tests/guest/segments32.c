@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Segmentation in 32-bit protected mode: limits, expand-down, conforming code, call gates, LDT,
- * task switches, null selectors, and the exceptions only this mode has (SDM vol. 3, chapters 5-8).
- */
+ * task switches, null selectors, and the exceptions only this mode has (SDM vol. 3, chapters
+ * 5-8). */
 #include "guest.h"
 
 #define SEG_DATA 0x50

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Port access for scripts in a guest: `portio PORT` prints the byte read, `portio PORT VALUE` writes. */
+/* Port access for scripts in a guest: `portio PORT` prints the byte read, `portio PORT VALUE`
+ * writes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/io.h>

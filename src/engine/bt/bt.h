@@ -12,8 +12,8 @@
  *   tlb.c        filling and flushing the software TLB            (guest vector state live)
  *   signal.c     host faults in translated code become guest exceptions
  *
- * While translated code runs, the GS base points to struct bt_vcpu and every guest register lives in
- * a host register or in cpu.regs, see host_home[]. */
+ * While translated code runs, the GS base points to struct bt_vcpu and every guest register lives
+ * in a host register or in cpu.regs, see host_home[]. */
 #ifndef YADO_ENGINE_BT_BT_H
 #define YADO_ENGINE_BT_BT_H
 
@@ -66,8 +66,8 @@ static inline unsigned itlb_index(uint64_t gva)
     return gva >> 12 & (ITLB_ENTRIES - 1);
 }
 
-/* Where code at a virtual address is, for indirect jumps. Entry 0 is never filled: a request to leave
- * sets the index mask to zero, and all lookups miss. */
+/* Where code at a virtual address is, for indirect jumps. Entry 0 is never filled: a request to
+ * leave sets the index mask to zero, and all lookups miss. */
 #define JUMP_BITS 14
 #define JUMP_ENTRIES (1u << JUMP_BITS)
 #define JUMP_MASK ((uint64_t)(JUMP_ENTRIES - 1))
@@ -104,14 +104,14 @@ struct bt_block;
 /* A direct exit: a jump (rel32 at `site`) that leads to `stub` until it is linked to a block. */
 struct bt_exit {
     struct bt_block *owner;
-    struct bt_block *target;    /* [bt lock] linked to; NULL: to the stub */
+    struct bt_block *target;       /* [bt lock] linked to; NULL: to the stub */
     struct bt_exit *next_incoming; /* [bt lock] others linked to the same target */
     uint64_t target_rip;
     uint32_t target_mode;
     uint8_t *site; /* executable address of the rel32, 4-aligned; NULL: never linked */
     uint8_t *stub; /* executable address */
-    /* Executable address of the negated itlb value the exit checks, 8-aligned, or NULL if the target
-     * is in the same page. */
+    /* Executable address of the negated itlb value the exit checks, 8-aligned, or NULL if the
+     * target is in the same page. */
     uint8_t *itlb_site;
 };
 
@@ -133,21 +133,22 @@ struct bt_block {
     uint64_t gpa2;    /* page of the rest if an instruction crosses, else ~0 */
     uint32_t mode;
     uint16_t guest_bytes;
-    bool dead;               /* [bt lock] invalidated */
-    uint8_t *code;           /* executable address */
+    bool dead;     /* [bt lock] invalidated */
+    uint8_t *code; /* executable address */
     uint32_t code_bytes;
     uint32_t map_count, exit_count, landing_count;
     struct bt_map *map;
     struct bt_exit *exits;
-    uint8_t **landings;      /* executable addresses of return landings */
+    uint8_t **landings;       /* executable addresses of return landings */
     struct bt_exit *incoming; /* [bt lock] exits linked to this block */
     struct bt_block *_Atomic hash_next;
     struct bt_block *page_next[2]; /* [bt lock] blocks of the same page(s) */
 };
 
-/* ---- per machine ------------------------------------------------------------------------------ */
+/* ---- per machine ----------------------------------------------------------------------------- */
 
-/* The rest of the mode: which combination of these control registers' bits, see bt_control_update(). */
+/* The rest of the mode: which combination of these control registers' bits, see
+ * bt_control_update(). */
 #define MODE_CONTROL_SHIFT 22
 #define CONTROLS 1024
 struct bt_control {
@@ -182,14 +183,14 @@ struct bt {
     uint8_t *code_next;          /* [lock] executable address of free space */
     uint8_t *code_start;         /* after the thunks */
     size_t code_size;
-    struct bt_block **blocks;    /* [lock] in ascending code address */
+    struct bt_block **blocks; /* [lock] in ascending code address */
     size_t block_count, block_capacity;
     struct bt_block *_Atomic hash[1u << BLOCK_HASH_BITS];
 
     uint8_t *page_flags; /* by physical page: PAGE_*; [atomic] */
     uint64_t page_count;
-    GHashTable *pages;   /* [lock] physical page number → struct bt_page */
-    _Atomic uint64_t invalidations; /* counted, so that a translation notices one meanwhile */
+    GHashTable *pages;                 /* [lock] physical page number → struct bt_page */
+    _Atomic uint64_t invalidations;    /* counted, so that a translation notices one meanwhile */
     struct bt_range ranges[BT_RANGES]; /* guest RAM and ROM in host memory */
     unsigned range_count;
     struct bt_control controls[CONTROLS]; /* [exclusive_lock] those seen so far */
@@ -206,23 +207,23 @@ struct bt {
     /* Exclusive execution: see bt_exclusive_begin(). */
     pthread_mutex_t exclusive_lock;
     pthread_cond_t exclusive_cond;
-    unsigned running;   /* [exclusive_lock] vCPUs inside run_guest */
-    bool exclusive;     /* [exclusive_lock] somebody wants or has it */
+    unsigned running; /* [exclusive_lock] vCPUs inside run_guest */
+    bool exclusive;   /* [exclusive_lock] somebody wants or has it */
 
     /* Entry points into the thunks. */
     struct {
         void (*enter)(void); /* runs guest code until bt_next() returns `leave` */
-        uint8_t *dispatch;  /* goes on at cpu.rip; all state is in struct x86_cpu */
-        uint8_t *leave;     /* back to the caller of enter */
-        uint8_t *memory;    /* T0: address, ecx: enum bt_access bits */
-        uint8_t *segment;   /* T0: offset, ecx: segment << 16 | access bits */
+        uint8_t *dispatch;   /* goes on at cpu.rip; all state is in struct x86_cpu */
+        uint8_t *leave;      /* back to the caller of enter */
+        uint8_t *memory;     /* T0: address, ecx: enum bt_access bits */
+        uint8_t *segment;    /* T0: offset, ecx: segment << 16 | access bits */
         uint8_t *commit;
-        uint8_t *execute;   /* T0: struct bt_call * */
-        uint8_t *link;      /* T0: struct bt_exit *; unlinked direct exit */
-        uint8_t *request;   /* T0: struct bt_exit *; a poll found a request */
-        uint8_t *dead;      /* called by the head of a dropped block */
-        uint8_t *crossing;  /* T0: struct bt_block *; its second page may have moved */
-        uint8_t *indirect;  /* T0: target rip; jump cache missed */
+        uint8_t *execute;             /* T0: struct bt_call * */
+        uint8_t *link;                /* T0: struct bt_exit *; unlinked direct exit */
+        uint8_t *request;             /* T0: struct bt_exit *; a poll found a request */
+        uint8_t *dead;                /* called by the head of a dropped block */
+        uint8_t *crossing;            /* T0: struct bt_block *; its second page may have moved */
+        uint8_t *indirect;            /* T0: target rip; jump cache missed */
         uint8_t *jump[MMU_COUNT];     /* jump cache lookup. T0: target rip */
         uint8_t *sentinel[MMU_COUNT]; /* the host return stack ran empty. T0: target rip */
         uint8_t *sentinel_plain;      /* same where the jump cache may not be used */
@@ -247,8 +248,9 @@ struct bt {
 #define ACCESS_STACK (1u << 17)   /* #SS, not #GP, if not canonical */
 #define ACCESS_X87 (1u << 18)     /* a waiting x87 or MMX instruction: a pending #MF comes first */
 #define ACCESS_SEG_SHIFT 20
-#define ACCESS_GP_SHIFT 24 /* 3 bits: log2 of the alignment without which the instruction raises #GP */
-#define ACCESS_AC_SHIFT 27 /* 3 bits: the same for #AC */
+/* 3 bits each: log2 of the alignment without which the instruction raises #GP, or #AC */
+#define ACCESS_GP_SHIFT 24
+#define ACCESS_AC_SHIFT 27
 
 /* An instruction executed in C, in the block's memory. */
 struct bt_call {
@@ -260,7 +262,7 @@ struct bt_call {
     struct x86_insn insn;
 };
 
-/* ---- per vCPU ---------------------------------------------------------------------------------- */
+/* ---- per vCPU -------------------------------------------------------------------------------- */
 
 #define SHARED_SLOTS 4
 #define RETURN_STACK_BYTES (64u << 10)
@@ -276,13 +278,13 @@ struct bt_vcpu {
     uint64_t jump_mask;  /* JUMP_MASK, or zero while a request is pending */
     uint64_t flags_mask; /* FLAGS_ARITHMETIC */
     uint64_t not_if_mask, not_ac_mask, not_df_mask, bit0_mask, bit_index_mask[2]; /* 31, 63 */
-    uint64_t irq_wanted; /* nonzero: an interrupt waits for IF */
+    uint64_t irq_wanted;  /* nonzero: an interrupt waits for IF */
     uint64_t return_base; /* host stack pointer with nothing but the sentinel on it */
     uint64_t host_sp;     /* C stack while translated code runs */
     uint64_t return_sp;   /* host stack pointer of translated code while C runs */
     uint64_t flags_ax;    /* lahf/seto image of the guest's arithmetic flags */
     uint64_t spill[2];
-    uint32_t branch_site; /* offset in the code memory of the last return or missed indirect branch */
+    uint32_t branch_site; /* offset in code memory of the last return or missed indirect branch */
     uint64_t shared[SHARED_SLOTS]; /* addends of lookups, inside one block */
     struct bt_vcpu *self;
 
@@ -290,18 +292,18 @@ struct bt_vcpu {
     struct bt *bt;
     struct vcpu *vcpu;
     struct translator *translator;
-    bool running;     /* [exclusive_lock] counted in bt->running */
+    bool running; /* [exclusive_lock] counted in bt->running */
     void *signal_stack;
     enum vcpu_exit exit;
-    bool fault_pending;         /* cpu.fault_* wait for delivery */
-    struct bt_control control; /* of the registers as they are */
-    uint32_t control_mode;     /* its number, shifted into place */
-    bool remapped;     /* paging or rights changed: look at everything afresh */
-    bool code_dropped; /* [atomic] blocks were invalidated */
-    bool singly;                /* next block is to be found with MODE_SINGLY */
-    bool step_trap;             /* TF was set when it began */
+    bool fault_pending;            /* cpu.fault_* wait for delivery */
+    struct bt_control control;     /* of the registers as they are */
+    uint32_t control_mode;         /* its number, shifted into place */
+    bool remapped;                 /* paging or rights changed: look at everything afresh */
+    bool code_dropped;             /* [atomic] blocks were invalidated */
+    bool singly;                   /* next block is to be found with MODE_SINGLY */
+    bool step_trap;                /* TF was set when it began */
     uint32_t jump_mode[MMU_COUNT]; /* what the blocks in the jump cache were made for */
-    bool stepping;              /* the block running is one instruction; #DB is due after it */
+    bool stepping;                 /* the block running is one instruction; #DB is due after it */
 
     /* A bounced access waiting for its commit. */
     struct {
@@ -309,9 +311,9 @@ struct bt_vcpu {
         uint64_t addr;
         unsigned size, access;
         uint8_t *data;
-        uint64_t gpa[2];    /* of the first byte and of the next page */
-        uint8_t *host[2];   /* RAM, or NULL: device */
-        unsigned first;     /* bytes in the first page */
+        uint64_t gpa[2];               /* of the first byte and of the next page */
+        uint8_t *host[2];              /* RAM, or NULL: device */
+        unsigned first;                /* bytes in the first page */
         uint8_t before[BOUNCE_MASKED]; /* a masked access: what was there */
     } bounce;
     /* Registers of a gather, scatter or byte-masked store, see gather.c. */
@@ -362,7 +364,8 @@ void bt_fetch_bytes(struct bt *bt, uint64_t gpa, uint8_t *to, unsigned length);
 /* Marks the page so that writes to it are noticed from now on. */
 void bt_page_has_code(struct bt_vcpu *v, uint64_t gpa);
 
-/* How far the near return or call of `length` bytes at `gpa`, in 64-bit code, moves the stack pointer. */
+/* How far the near return or call of `length` bytes at `gpa`, in 64-bit code, moves the stack
+ * pointer. */
 int64_t bt_branch_stack_move(struct bt_vcpu *v, uint64_t gpa, unsigned length);
 
 /* debug.c: -d in_asm, out_asm */
@@ -383,17 +386,19 @@ void bt_tlb_flush_all(struct x86_cpu *cpu, bool keep_global);
 void bt_tlb_flush_page(struct x86_cpu *cpu, uint64_t addr);
 void bt_jump_cache_flush(struct bt_vcpu *v);
 void bt_jump_cache_add(struct bt_vcpu *v, enum bt_mmu mmu, uint64_t rip, void *code);
-/* Enters the page of `addr`, found by `walk`, into the TLB of `mmu`. Returns the host address of `addr`
- * if accesses of the kind may go straight to memory; NULL if it is a device, or for writes, ROM or a
- * page with code. */
+/* Enters the page of `addr`, found by `walk`, into the TLB of `mmu`. Returns the host address of
+ * `addr` if accesses of the kind may go straight to memory; NULL if it is a device, or for writes,
+ * ROM or a page with code. */
 uint8_t *bt_tlb_fill(struct bt_vcpu *v, uint64_t addr, enum bt_mmu mmu, bool write,
                      const struct x86_walk *walk);
 /* Hooks of struct x86_engine_ops. */
 void *bt_hook_lookup(struct x86_cpu *cpu, uint64_t addr, unsigned size, unsigned access);
-void *bt_hook_fill(struct x86_cpu *cpu, uint64_t addr, unsigned access, const struct x86_walk *walk);
+void *bt_hook_fill(struct x86_cpu *cpu, uint64_t addr, unsigned access,
+                   const struct x86_walk *walk);
 /* Physical address for execution at linear `addr`; raises #PF. */
 uint64_t bt_fetch_page(struct bt_vcpu *v, uint64_t addr);
-/* Takes back writable entries for the physical page from all vCPUs. Others must not be in guest code. */
+/* Takes back writable entries for the physical page from all vCPUs. Others must not be in guest
+ * code. */
 void bt_tlb_protect(struct bt *bt, uint64_t gpa);
 const struct bt_range *bt_range_find(const struct bt *bt, uint64_t gpa);
 
@@ -406,12 +411,14 @@ const struct bt_map *bt_block_map(const struct bt_block *block, const uint8_t *c
 
 /* helpers.c, memory.c: called from thunks */
 uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, void *return_address);
-uint64_t bt_helper_segment(struct bt_vcpu *v, uint64_t offset, uint32_t access, void *return_address);
+uint64_t bt_helper_segment(struct bt_vcpu *v, uint64_t offset, uint32_t access,
+                           void *return_address);
 void bt_flags_in(struct bt_vcpu *v);  /* thunk's image → cpu.rflags */
 void bt_flags_out(struct bt_vcpu *v); /* and back; clears the arithmetic bits in cpu.rflags */
 bool bt_helper_commit(struct bt_vcpu *v, void *return_address);
 bool bt_helper_execute(struct bt_vcpu *v, struct bt_call *call);
-/* The block for the access at cpu.rip without shared lookups, to jump to from the memory passage. */
+/* The block for the access at cpu.rip without shared lookups, to jump to from the memory
+ * passage. */
 void *bt_singly(struct bt_vcpu *v);
 void *bt_helper_link(struct bt_vcpu *v, struct bt_exit *exit);
 void *bt_helper_request(struct bt_vcpu *v, struct bt_exit *exit);

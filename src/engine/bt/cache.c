@@ -2,9 +2,9 @@
 /* Code memory, the blocks in it, and what connects them: an index by key, links from exit to block,
  * and for each physical page the blocks made from it, so that a write can drop them.
  *
- * A dropped block is unlinked at once: nothing leads into it any more, its own exits lead out to C, and
- * its return landings too. A vCPU that is inside it leaves at its end. The memory is reused only when
- * everything is flushed, with all vCPUs outside translated code. */
+ * A dropped block is unlinked at once: nothing leads into it any more, its own exits lead out to C,
+ * and its return landings too. A vCPU that is inside it leaves at its end. The memory is reused
+ * only when everything is flushed, with all vCPUs outside translated code. */
 #include <errno.h>
 #include <sys/mman.h>
 
@@ -61,18 +61,21 @@ void *bt_arena_alloc(struct bt *bt, size_t bytes)
 {
     bytes = (bytes + 15) & ~(size_t)15;
     if (!bt->arena_chunks->len || bt->arena_used + bytes > ARENA_CHUNK) {
-        void *chunk = mmap(NULL, ARENA_CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *chunk =
+            mmap(NULL, ARENA_CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (chunk == MAP_FAILED)
             return NULL;
         g_ptr_array_add(bt->arena_chunks, chunk);
         bt->arena_used = 0;
     }
-    uint8_t *result = (uint8_t *)bt->arena_chunks->pdata[bt->arena_chunks->len - 1] + bt->arena_used;
+    uint8_t *result =
+        (uint8_t *)bt->arena_chunks->pdata[bt->arena_chunks->len - 1] + bt->arena_used;
     bt->arena_used += bytes;
     return result;
 }
 
-/* ---- index ------------------------------------------------------------------------------------------ */
+/* ---- index
+ * ------------------------------------------------------------------------------------------ */
 
 static struct bt_page *page_of(struct bt *bt, uint64_t gpa, bool create)
 {
@@ -126,7 +129,8 @@ void bt_block_publish(struct bt *bt, struct bt_block *block)
     atomic_store_explicit(head, block, memory_order_release);
 }
 
-/* ---- links ------------------------------------------------------------------------------------------- */
+/* ---- links
+ * ------------------------------------------------------------------------------------------- */
 
 static void patch32(struct bt *bt, uint8_t *site, const uint8_t *target)
 {
@@ -191,8 +195,8 @@ static void kill_block(struct bt *bt, struct bt_block *block)
         int32_t rel = bt->thunk.indirect - (block->landings[i] + 5);
         patch64(bt, block->landings[i], 0xe9 | (uint64_t)(uint32_t)rel << 8 | 0x909090ull << 40);
     }
-    /* Jump caches and host return stacks may still lead here: call dead, over the first 8 bytes. Last, as
-     * an exit of a short block lies in them. */
+    /* Jump caches and host return stacks may still lead here: call dead, over the first 8 bytes.
+     * Last, as an exit of a short block lies in them. */
     int32_t head = bt->thunk.dead - (block->code + 5);
     patch64(bt, block->code, 0xe8 | (uint64_t)(uint32_t)head << 8 | 0x909090ull << 40);
 }
@@ -266,7 +270,8 @@ void bt_flush_code(struct bt_vcpu *v)
     g_ptr_array_set_size(bt->arena_chunks, MIN(bt->arena_chunks->len, 1));
     bt->arena_used = 0;
     /* What is left of the old code in the cache would be kept resident otherwise. */
-    madvise(bt->code_exec + bt->code_write_offset + (1 << 20), bt->code_size - (1 << 20), MADV_REMOVE);
+    madvise(bt->code_exec + bt->code_write_offset + (1 << 20), bt->code_size - (1 << 20),
+            MADV_REMOVE);
     for (unsigned i = 0; i < bt->vcpu_count; i++)
         bt_jump_cache_flush(bt->vcpus[i]);
     pthread_mutex_unlock(&bt->lock);

@@ -5,8 +5,8 @@
 #include "engine/bt/translate.h"
 #include "util/log.h"
 
-static void disassemble(ZydisMachineMode mode, ZydisStackWidth stack, const uint8_t *code, size_t length,
-                        uint64_t address)
+static void disassemble(ZydisMachineMode mode, ZydisStackWidth stack, const uint8_t *code,
+                        size_t length, uint64_t address)
 {
     ZydisDecoder decoder;
     ZydisFormatter formatter;
@@ -16,13 +16,14 @@ static void disassemble(ZydisMachineMode mode, ZydisStackWidth stack, const uint
     ZydisDecoderInit(&decoder, mode, stack);
     ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
     for (size_t at = 0; at < length;) {
-        if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code + at, length - at, &info, operands))) {
+        if (!ZYAN_SUCCESS(
+                ZydisDecoderDecodeFull(&decoder, code + at, length - at, &info, operands))) {
             log_write("  0x%016" PRIx64 "  .byte 0x%02x", address + at, code[at]);
             at++;
             continue;
         }
-        ZydisFormatterFormatInstruction(&formatter, &info, operands, info.operand_count_visible, text,
-                                        sizeof(text), address + at, NULL);
+        ZydisFormatterFormatInstruction(&formatter, &info, operands, info.operand_count_visible,
+                                        text, sizeof(text), address + at, NULL);
         log_write("  0x%016" PRIx64 "  %s", address + at, text);
         at += info.length;
     }
@@ -40,7 +41,7 @@ void bt_log_block(struct translator *t, const struct bt_block *block)
     }
     if (log_enabled(LOG_OUT_ASM)) {
         log_write("OUT: %u bytes", block->code_bytes);
-        disassemble(ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, block->code, block->code_bytes,
-                    (uint64_t)block->code);
+        disassemble(ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64, block->code,
+                    block->code_bytes, (uint64_t)block->code);
     }
 }

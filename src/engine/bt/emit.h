@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Encoder for the few host instructions the translator itself makes. Guest instructions are re-encoded
- * by translate_copy.c. None of these touches the flags: guest flags are live in the host's all
- * the time. (Intel SDM vol. 2) */
+/* Encoder for the few host instructions the translator itself makes. Guest instructions are
+ * re-encoded by translate_copy.c. None of these touches the flags: guest flags are live in the
+ * host's all the time. (Intel SDM vol. 2) */
 #ifndef YADO_ENGINE_BT_EMIT_H
 #define YADO_ENGINE_BT_EMIT_H
 
@@ -11,35 +11,49 @@
 
 /* Host registers by number; the first 16 of them are encoded like the guest's. */
 enum host_reg {
-    H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI,
-    H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_R14, H_R15,
+    H_RAX,
+    H_RCX,
+    H_RDX,
+    H_RBX,
+    H_RSP,
+    H_RBP,
+    H_RSI,
+    H_RDI,
+    H_R8,
+    H_R9,
+    H_R10,
+    H_R11,
+    H_R12,
+    H_R13,
+    H_R14,
+    H_R15,
     H_NONE = 0xff,
 };
 
-/* Scratch. RCX is one because jrcxz is the only conditional branch that does not read flags. RSP is the
- * host's own: return addresses of translated calls, so that the host predicts guest returns. */
+/* Scratch. RCX is one because jrcxz is the only conditional branch that does not read flags. RSP is
+ * the host's own: return addresses of translated calls, so that the host predicts guest returns. */
 #define S0 H_RCX
 #define T0 H_R14
 #define T1 H_R15
 
-/* Where a guest register lives: a host register, or H_NONE for cpu.regs. Registers that instructions
- * name implicitly stay where they are, but for RCX and RSP. */
+/* Where a guest register lives: a host register, or H_NONE for cpu.regs. Registers that
+ * instructions name implicitly stay where they are, but for RCX and RSP. */
 #define HOME_RCX H_R11
 #define HOME_RSP H_R13
 static const uint8_t host_home[16] = {
-    [RAX] = H_RAX, [RCX] = HOME_RCX, [RDX] = H_RDX, [RBX] = H_RBX,
-    [RSP] = HOME_RSP, [RBP] = H_RBP, [RSI] = H_RSI, [RDI] = H_RDI,
-    [R8] = H_R8, [R9] = H_R9, [R10] = H_R10, [R11] = H_NONE,
-    [R12] = H_R12, [R13] = H_NONE, [R14] = H_NONE, [R15] = H_NONE,
+    [RAX] = H_RAX,    [RCX] = HOME_RCX, [RDX] = H_RDX,  [RBX] = H_RBX,
+    [RSP] = HOME_RSP, [RBP] = H_RBP,    [RSI] = H_RSI,  [RDI] = H_RDI,
+    [R8] = H_R8,      [R9] = H_R9,      [R10] = H_R10,  [R11] = H_NONE,
+    [R12] = H_R12,    [R13] = H_NONE,   [R14] = H_NONE, [R15] = H_NONE,
 };
 
 #define CPU_OFFSET(field) ((int32_t)offsetof(struct bt_vcpu, field))
 #define REG_OFFSET(guest) ((int32_t)(offsetof(struct x86_cpu, regs) + 8 * (guest)))
 
 struct emit {
-    uint8_t *p;      /* where the next byte is written */
-    uint8_t *end;    /* writable limit; `overflow` is set instead of going past it */
-    ptrdiff_t exec;  /* add to a write address to get the executable one */
+    uint8_t *p;     /* where the next byte is written */
+    uint8_t *end;   /* writable limit; `overflow` is set instead of going past it */
+    ptrdiff_t exec; /* add to a write address to get the executable one */
     bool overflow;
 };
 
@@ -113,7 +127,8 @@ static inline void emit_op_mem(struct emit *e, bool w, uint8_t opcode, unsigned 
 }
 
 /* The same through the GS base: struct bt_vcpu. */
-static inline void emit_op_vcpu(struct emit *e, bool w, uint8_t opcode, unsigned reg, int32_t offset)
+static inline void emit_op_vcpu(struct emit *e, bool w, uint8_t opcode, unsigned reg,
+                                int32_t offset)
 {
     emit_8(e, 0x65);
     emit_op_mem(e, w, opcode, reg, H_NONE, H_NONE, 0, offset);
@@ -141,7 +156,8 @@ static inline void emit_store_imm_vcpu(struct emit *e, int32_t offset, int32_t i
     emit_32(e, imm);
 }
 /* An array of 64-bit entries in struct bt_vcpu. */
-static inline void emit_load_vcpu_index(struct emit *e, unsigned reg, int32_t offset, unsigned index)
+static inline void emit_load_vcpu_index(struct emit *e, unsigned reg, int32_t offset,
+                                        unsigned index)
 {
     emit_8(e, 0x65);
     emit_op_mem(e, true, 0x8b, reg, H_NONE, index, 3, offset);
@@ -197,9 +213,10 @@ static inline void emit_movzx16(struct emit *e, unsigned to, unsigned from)
     emit_8(e, 0xc0 | (to & 7) << 3 | (from & 7));
 }
 
-/* Three-byte VEX prefix, 64-bit operand. `map`: 2 = 0F38, 3 = 0F3A; `pp`: 1 = 66, 2 = F3, 3 = F2. */
-static inline void emit_vex(struct emit *e, unsigned reg, unsigned index, unsigned base, unsigned map,
-                            unsigned pp, unsigned vvvv)
+/* Three-byte VEX prefix, 64-bit operand. `map`: 2 = 0F38, 3 = 0F3A; `pp`: 1 = 66, 2 = F3, 3 =
+ * F2. */
+static inline void emit_vex(struct emit *e, unsigned reg, unsigned index, unsigned base,
+                            unsigned map, unsigned pp, unsigned vvvv)
 {
     emit_8(e, 0xc4);
     emit_8(e, (~reg >> 3 & 1) << 7 | (~index >> 3 & 1) << 6 | (~base >> 3 & 1) << 5 | map);
@@ -289,15 +306,16 @@ static inline void emit_nops(struct emit *e, unsigned count)
         emit_8(e, 0x90);
 }
 
-/* Notes which branch this is, by its place in the code memory, in case its target is not canonical. */
+/* Notes which branch this is, by its place in the code memory, in case its target is not
+ * canonical. */
 static inline void emit_site(struct emit *e, uint32_t site)
 {
     emit_op_vcpu(e, false, 0xc7, 0, CPU_OFFSET(branch_site));
     emit_32(e, site);
 }
 
-/* The jump cache lookup of the address in T0 (thunks.c). `site`: see emit_site(), or 0 if that was done
- * before. */
+/* The jump cache lookup of the address in T0 (thunks.c). `site`: see emit_site(), or 0 if that was
+ * done before. */
 void bt_emit_jump(struct emit *e, const struct bt *bt, enum bt_mmu mmu, uint32_t site);
 
 /* Branches whose target comes later: emit with a hole, then patch. */

@@ -10,7 +10,8 @@
 #include "x86/access.h"
 #include "x86/exception.h"
 
-/* ---- guest flags: AH as lahf, AL the overflow flag ---------------------------------------------------- */
+/* ---- guest flags: AH as lahf, AL the overflow flag
+ * ---------------------------------------------------- */
 
 #define FLAGS_LAHF (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF)
 
@@ -27,7 +28,8 @@ void bt_flags_out(struct bt_vcpu *v)
     v->cpu.rflags = flags & ~(uint64_t)FLAGS_ARITHMETIC;
 }
 
-/* ---- finding blocks -------------------------------------------------------------------------------------- */
+/* ---- finding blocks
+ * -------------------------------------------------------------------------------------- */
 
 unsigned bt_block_hash(uint64_t rip, uint64_t gpa, uint32_t mode)
 {
@@ -40,8 +42,9 @@ struct bt_block *bt_block_find(struct bt *bt, uint64_t rip, uint64_t cs_base, ui
 {
     struct bt_block *block =
         atomic_load_explicit(&bt->hash[bt_block_hash(rip, gpa, mode)], memory_order_acquire);
-    while (block && !(block->rip == rip && block->gpa == gpa && block->mode == mode &&
-                      block->cs_base == cs_base))
+    while (block
+           && !(block->rip == rip && block->gpa == gpa && block->mode == mode
+                && block->cs_base == cs_base))
         block = atomic_load_explicit(&block->hash_next, memory_order_acquire);
     return block;
 }
@@ -79,8 +82,8 @@ const struct bt_map *bt_block_map(const struct bt_block *block, const uint8_t *c
 uint32_t bt_current_mode(struct bt_vcpu *v)
 {
     const struct x86_cpu *cpu = &v->cpu;
-    uint32_t mode = (uint32_t)cpu->cpl << MODE_CPL_SHIFT | (uint32_t)bt_mmu_of(cpu) << MODE_MMU_SHIFT |
-                    v->control_mode;
+    uint32_t mode = (uint32_t)cpu->cpl << MODE_CPL_SHIFT
+                    | (uint32_t)bt_mmu_of(cpu) << MODE_MMU_SHIFT | v->control_mode;
     if (x86_code64(cpu)) {
         mode |= MODE_CODE64 | MODE_PROTECTED;
     } else {
@@ -96,8 +99,9 @@ uint32_t bt_current_mode(struct bt_vcpu *v)
         static const uint8_t data[] = { SEG_SS, SEG_DS, SEG_ES };
         for (unsigned i = 0; i < 3; i++) {
             const struct x86_segment *seg = &cpu->seg[data[i]];
-            flat &= seg->base == 0 && seg->limit == UINT32_MAX && !(seg->attr & SEG_ATTR_UNUSABLE) &&
-                    (seg->attr & (SEG_ATTR_CODE | SEG_ATTR_DOWN | SEG_ATTR_WRITABLE)) == SEG_ATTR_WRITABLE;
+            flat &= seg->base == 0 && seg->limit == UINT32_MAX && !(seg->attr & SEG_ATTR_UNUSABLE)
+                    && (seg->attr & (SEG_ATTR_CODE | SEG_ATTR_DOWN | SEG_ATTR_WRITABLE))
+                           == SEG_ATTR_WRITABLE;
         }
         if (flat && (mode & MODE_CODE32))
             mode |= MODE_FLAT;
@@ -151,8 +155,8 @@ static struct bt_block *block_at_rip(struct bt_vcpu *v, uint32_t mode)
         if (!block)
             bt_flush_code(v);
     }
-    if (unlikely(!(mode & MODE_CODE64) &&
-                 cpu->rip + block->guest_bytes - 1 > cpu->seg[SEG_CS].limit)) {
+    if (unlikely(!(mode & MODE_CODE64)
+                 && cpu->rip + block->guest_bytes - 1 > cpu->seg[SEG_CS].limit)) {
         if (mode & (MODE_ONE | MODE_STEP))
             x86_raise_error(cpu, VECTOR_GP, 0);
         return block_at_rip(v, mode | MODE_ONE);
@@ -160,7 +164,8 @@ static struct bt_block *block_at_rip(struct bt_vcpu *v, uint32_t mode)
     return block;
 }
 
-/* ---- the passages ------------------------------------------------------------------------------------------ */
+/* ---- the passages
+ * ------------------------------------------------------------------------------------------ */
 
 /* Back to translated code, whatever happened to the vector registers meanwhile. */
 static inline void resume_fpu(struct bt_vcpu *v)
@@ -215,8 +220,8 @@ bool bt_helper_execute(struct bt_vcpu *v, struct bt_call *call)
     enum x86_next next;
     do {
         next = x86_execute(cpu, &call->insn);
-    } while (next == X86_AGAIN && __atomic_load_n(&v->go_on, __ATOMIC_RELAXED) && !v->remapped &&
-             !(call->mode & MODE_STEP));
+    } while (next == X86_AGAIN && __atomic_load_n(&v->go_on, __ATOMIC_RELAXED) && !v->remapped
+             && !(call->mode & MODE_STEP));
     if (call->mode & MODE_STEP) {
         if (!(cpu->rflags & FLAG_TF) && call->enters_kernel)
             v->step_trap = false;
@@ -225,8 +230,8 @@ bool bt_helper_execute(struct bt_vcpu *v, struct bt_call *call)
         if (next == X86_AGAIN) /* its breakpoint has been reported */
             cpu->rflags |= FLAG_RF;
     }
-    if (next != X86_NEXT || v->remapped || v->code_dropped || (call->mode & MODE_STEP) ||
-        !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED))
+    if (next != X86_NEXT || v->remapped || v->code_dropped || (call->mode & MODE_STEP)
+        || !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED))
         return false;
     bt_flags_out(v);
     resume_fpu(v);
@@ -261,9 +266,9 @@ void *bt_helper_request(struct bt_vcpu *v, struct bt_exit *exit)
     const struct bt_block *block = exit->owner;
     bt_flags_in(v);
     /* A jump beyond the code limit faults where it is, running beyond it there. */
-    if (unlikely(!(block->mode & MODE_CODE64) && exit->target_rip > cpu->seg[SEG_CS].limit &&
-                 exit->target_rip != block->rip - block->cs_base + block->guest_bytes &&
-                 block->mode & (MODE_ONE | MODE_STEP))) {
+    if (unlikely(!(block->mode & MODE_CODE64) && exit->target_rip > cpu->seg[SEG_CS].limit
+                 && exit->target_rip != block->rip - block->cs_base + block->guest_bytes
+                 && block->mode & (MODE_ONE | MODE_STEP))) {
         cpu->rip = block->rip - block->cs_base;
         x86_raise_error(cpu, VECTOR_GP, 0);
     }
@@ -271,8 +276,8 @@ void *bt_helper_request(struct bt_vcpu *v, struct bt_exit *exit)
     return bt_next(v);
 }
 
-/* A branch to an address that is not canonical faults itself, with nothing of it done. What a return
- * popped, or a call pushed, is put back. */
+/* A branch to an address that is not canonical faults itself, with nothing of it done. What a
+ * return popped, or a call pushed, is put back. */
 static void refuse_target(struct bt_vcpu *v)
 {
     struct x86_cpu *cpu = &v->cpu;
@@ -338,7 +343,8 @@ void *bt_helper_crossing(struct bt_vcpu *v, struct bt_block *block)
     return block->code;
 }
 
-/* ---- events between instructions ---------------------------------------------------------------------------- */
+/* ---- events between instructions
+ * ---------------------------------------------------------------------------- */
 
 static void *leave(struct bt_vcpu *v, enum vcpu_exit reason)
 {
@@ -392,8 +398,8 @@ static enum x86_delivery deliver_pending(struct bt_vcpu *v)
         v->stepping = false;
         if (log_enabled(LOG_INT)) {
             x86_quiesce(cpu);
-            log_write("cpu %u: exception %u error 0x%x at 0x%" PRIx64 " address 0x%" PRIx64, cpu->index,
-                      cpu->fault_vector, cpu->fault_error, cpu->rip, cpu->fault_addr);
+            log_write("cpu %u: exception %u error 0x%x at 0x%" PRIx64 " address 0x%" PRIx64,
+                      cpu->index, cpu->fault_vector, cpu->fault_error, cpu->rip, cpu->fault_addr);
         }
         return x86_deliver_fault(cpu);
     }
@@ -439,8 +445,9 @@ void *bt_next(struct bt_vcpu *v)
     v->singly = false;
     if (unlikely(mode & MODE_STEP)) {
         if (!(cpu->rflags & FLAG_RF)) {
-            uint32_t hit = x86_breakpoints(cpu, cpu->rip + (mode & MODE_CODE64 ? 0 : cpu->seg[SEG_CS].base),
-                                           1, X86_WATCH_EXEC);
+            uint32_t hit =
+                x86_breakpoints(cpu, cpu->rip + (mode & MODE_CODE64 ? 0 : cpu->seg[SEG_CS].base), 1,
+                                X86_WATCH_EXEC);
             if (hit)
                 x86_raise_debug(cpu, hit);
         }

@@ -4,8 +4,8 @@
  *
  * A plain miss fills the TLB and goes back. Everything else is "bounced": the instruction runs on a
  * buffer, filled here before and written back by the commit after it. The buffer lies between two
- * inaccessible pages, and where only part of a masked access may be touched, it is placed so that the
- * rest falls on one of these: the host then decides what faults.
+ * inaccessible pages, and where only part of a masked access may be touched, it is placed so that
+ * the rest falls on one of these: the host then decides what faults.
  *
  * Runs with guest vector registers live. */
 #include <inttypes.h>
@@ -17,7 +17,8 @@
 #include "x86/access.h"
 #include "x86/exception.h"
 
-/* ---- physical memory ------------------------------------------------------------------------------- */
+/* ---- physical memory
+ * ------------------------------------------------------------------------------- */
 
 void *bt_ram(struct x86_cpu *cpu, uint64_t gpa)
 {
@@ -27,12 +28,12 @@ void *bt_ram(struct x86_cpu *cpu, uint64_t gpa)
 
 static bool has_code(struct bt *bt, uint64_t gpa)
 {
-    return gpa >> 12 < bt->page_count &&
-           __atomic_load_n(&bt->page_flags[gpa >> 12], __ATOMIC_SEQ_CST) & PAGE_CODE;
+    return gpa >> 12 < bt->page_count
+           && __atomic_load_n(&bt->page_flags[gpa >> 12], __ATOMIC_SEQ_CST) & PAGE_CODE;
 }
 
-/* After a write to guest memory: translations of what was there go. In this order: another vCPU that
- * translates meanwhile either sees the new bytes, or is in time to be told. */
+/* After a write to guest memory: translations of what was there go. In this order: another vCPU
+ * that translates meanwhile either sees the new bytes, or is in time to be told. */
 static void written(struct bt_vcpu *v, uint64_t gpa, unsigned length)
 {
     if (unlikely(has_code(v->bt, gpa))) {
@@ -80,8 +81,8 @@ bool bt_phys_cas(struct x86_cpu *cpu, uint64_t gpa, uint64_t old, uint64_t value
     bool done;
     if (size == 4) {
         uint32_t expected = old;
-        done = __atomic_compare_exchange_n((uint32_t *)host, &expected, value, false, __ATOMIC_SEQ_CST,
-                                           __ATOMIC_SEQ_CST);
+        done = __atomic_compare_exchange_n((uint32_t *)host, &expected, value, false,
+                                           __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     } else {
         done = __atomic_compare_exchange_n((uint64_t *)host, &old, value, false, __ATOMIC_SEQ_CST,
                                            __ATOMIC_SEQ_CST);
@@ -118,7 +119,8 @@ static void device_write(struct x86_cpu *cpu, uint64_t gpa, const uint8_t *from,
     }
 }
 
-/* ---- the memory passage ------------------------------------------------------------------------------ */
+/* ---- the memory passage
+ * ------------------------------------------------------------------------------ */
 
 /* Makes the state precise: cpu.rip is the instruction that called, cpu.rflags complete. */
 static struct bt_block *synchronize(struct bt_vcpu *v, const uint8_t *return_address)
@@ -155,7 +157,8 @@ static struct part find_part(struct bt_vcpu *v, uint64_t addr, bool write, bool 
         x86_raise_pf(cpu, addr, walk.error);
     }
     const struct bt_range *range = bt_range_find(v->bt, walk.gpa);
-    return (struct part){ .gpa = walk.gpa, .present = true,
+    return (struct part){ .gpa = walk.gpa,
+                          .present = true,
                           .host = range ? range->host + (walk.gpa - range->base) : NULL };
 }
 
@@ -179,8 +182,8 @@ static void part_write(struct bt_vcpu *v, uint64_t gpa, uint8_t *host, const uin
     }
 }
 
-/* Writes one page's part of the buffer back. Of a masked access only what changed: the rest may have
- * been written by another vCPU meanwhile. */
+/* Writes one page's part of the buffer back. Of a masked access only what changed: the rest may
+ * have been written by another vCPU meanwhile. */
 static void part_commit(struct bt_vcpu *v, unsigned i)
 {
     unsigned start = i ? v->bounce.first : 0, end = i ? v->bounce.size : v->bounce.first;
@@ -287,10 +290,12 @@ static bool canonical(const struct x86_cpu *cpu, uint64_t addr, unsigned size)
     return x86_canonical(cpu, addr) && x86_canonical(cpu, addr + size - 1);
 }
 
-/* Both faults come before the page fault. (Intel SDM vol. 3, 6.9 leaves it open; processors agree.) */
+/* Both faults come before the page fault. (Intel SDM vol. 3, 6.9 leaves it open; processors
+ * agree.) */
 static void check_alignment(struct x86_cpu *cpu, uint64_t addr, uint32_t access)
 {
-    uint64_t gp = (1u << (access >> ACCESS_GP_SHIFT & 7)) - 1, ac = (1u << (access >> ACCESS_AC_SHIFT & 7)) - 1;
+    uint64_t gp = (1u << (access >> ACCESS_GP_SHIFT & 7)) - 1,
+             ac = (1u << (access >> ACCESS_AC_SHIFT & 7)) - 1;
     if (likely(!(addr & (gp | ac))))
         return;
     if (addr & ac && cpu->rflags & FLAG_AC && cpu->cpl == 3 && cpu->cr0 & CR0_AM)
@@ -299,7 +304,8 @@ static void check_alignment(struct x86_cpu *cpu, uint64_t addr, uint32_t access)
         x86_raise_error(cpu, VECTOR_GP, 0);
 }
 
-/* Does an x87 exception wait for the next waiting instruction? The x87 registers are the guest's. */
+/* Does an x87 exception wait for the next waiting instruction? The x87 registers are the
+ * guest's. */
 static bool x87_pending(void)
 {
     uint16_t status;
@@ -324,7 +330,8 @@ uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, voi
     if (unlikely(!valid && !(access & (ACCESS_MASKED | ACCESS_SHARED))))
         x86_raise_error(cpu, access & ACCESS_STACK ? VECTOR_SS : VECTOR_GP, 0);
     if (block->mode & MODE_CHECKED)
-        cpu->debug_pending |= x86_breakpoints(cpu, addr, size, write ? X86_WATCH_WRITE : X86_WATCH_READ);
+        cpu->debug_pending |=
+            x86_breakpoints(cpu, addr, size, write ? X86_WATCH_WRITE : X86_WATCH_READ);
 
     if (valid && (addr & 4095) + size <= 4096) {
         struct x86_walk walk = { 0 };
@@ -332,9 +339,9 @@ uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, voi
         mapped = x86_walk(cpu, addr, (write ? X86_WRITE : X86_READ) | (user ? X86_USER : 0), &walk);
         if (log_enabled(LOG_MMU)) {
             x86_quiesce(cpu);
-            log_write("cpu %u: %s 0x%" PRIx64 " size %u at 0x%" PRIx64 ": %s 0x%" PRIx64, cpu->index,
-                      write ? "write" : "read", addr, size, cpu->rip, mapped ? "physical" : "fault, error",
-                      mapped ? walk.gpa : walk.error);
+            log_write("cpu %u: %s 0x%" PRIx64 " size %u at 0x%" PRIx64 ": %s 0x%" PRIx64,
+                      cpu->index, write ? "write" : "read", addr, size, cpu->rip,
+                      mapped ? "physical" : "fault, error", mapped ? walk.gpa : walk.error);
         }
         if (mapped) {
             uint8_t *host = bt_tlb_fill(v, addr, bt_mmu_of(cpu), write, &walk);
@@ -358,11 +365,12 @@ uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, voi
     return result;
 }
 
-uint64_t bt_helper_segment(struct bt_vcpu *v, uint64_t offset, uint32_t access, void *return_address)
+uint64_t bt_helper_segment(struct bt_vcpu *v, uint64_t offset, uint32_t access,
+                           void *return_address)
 {
     synchronize(v, return_address);
-    uint64_t linear = x86_seg_check(&v->cpu, access >> ACCESS_SEG_SHIFT, offset, access & ACCESS_SIZE,
-                                    access & ACCESS_WRITE);
+    uint64_t linear = x86_seg_check(&v->cpu, access >> ACCESS_SEG_SHIFT, offset,
+                                    access & ACCESS_SIZE, access & ACCESS_WRITE);
     bt_flags_out(v);
     return linear;
 }
@@ -380,9 +388,10 @@ bool bt_helper_commit(struct bt_vcpu *v, void *return_address)
         written(v, v->bounce.gpa[0], v->bounce.size);
     }
     struct bt_block *block = bt_block_of_code(v->bt, (uint8_t *)return_address - 1);
-    /* A device may have raised an interrupt by this write: it is taken at once, as hardware does. */
-    if ((block->dead || !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED)) &&
-        !(v->bounce.access & ACCESS_NO_EXIT)) {
+    /* A device may have raised an interrupt by this write: it is taken at once, as hardware
+     * does. */
+    if ((block->dead || !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED))
+        && !(v->bounce.access & ACCESS_NO_EXIT)) {
         const struct bt_map *map = bt_block_map(block, (uint8_t *)return_address - 1);
         v->cpu.rip = block->rip - block->cs_base + map->guest + map->length;
         bt_flags_in(v);
@@ -392,7 +401,8 @@ bool bt_helper_commit(struct bt_vcpu *v, void *return_address)
     return true;
 }
 
-/* ---- vector registers -------------------------------------------------------------------------------- */
+/* ---- vector registers
+ * -------------------------------------------------------------------------------- */
 
 /* All state components the host has enabled that a guest can use; the host's XCR0 limits them. */
 #define FPU_COMPONENTS 0xe7u

@@ -58,8 +58,8 @@ void bt_clock_init(struct bt *bt)
     read_both(&bt->tsc_start, &bt->ns_start);
 }
 
-/* The frequency is computed when first asked for, from what has passed since the start: nobody waits
- * for a calibration unless it asks within the first milliseconds. */
+/* The frequency is computed when first asked for, from what has passed since the start: nobody
+ * waits for a calibration unless it asks within the first milliseconds. */
 static void calibrate(struct bt *bt)
 {
     pthread_mutex_lock(&bt->exclusive_lock);
@@ -123,12 +123,14 @@ static void write_wall(struct bt_vcpu *v, uint64_t gpa)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     uint64_t boot = now.tv_sec * 1000000000ull + now.tv_nsec - (clock_now_ns() - v->bt->ns_start);
-    struct pvwall wall = { .version = 2, .seconds = boot / 1000000000, .nanoseconds = boot % 1000000000 };
+    struct pvwall wall = { .version = 2,
+                           .seconds = boot / 1000000000,
+                           .nanoseconds = boot % 1000000000 };
     dma_write(v->bt->vm->memory, gpa, &wall, sizeof(wall));
 }
 
-/* How long this vCPU's thread has waited for a host CPU, in the kernel's accounts. At most every few
- * milliseconds: guests look at it once a tick. */
+/* How long this vCPU's thread has waited for a host CPU, in the kernel's accounts. At most every
+ * few milliseconds: guests look at it once a tick. */
 void bt_pv_update(struct bt_vcpu *v)
 {
     if (!(v->pv_steal_msr & 1))

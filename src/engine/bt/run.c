@@ -23,13 +23,16 @@ static struct bt *bt_of_vm(struct vm *vm)
     return &vm->engine_vm->bt;
 }
 
-/* ---- machine ------------------------------------------------------------------------------------------ */
+/* ---- machine
+ * ------------------------------------------------------------------------------------------ */
 
 static bool bt_probe(GError **error)
 {
     __builtin_cpu_init();
     if (!__builtin_cpu_supports("bmi2") || !__builtin_cpu_supports("avx"))
-        return fail(error, "the translator needs a host CPU with AVX and BMI2 (Intel since 2013, AMD since 2015)");
+        return fail(
+            error,
+            "the translator needs a host CPU with AVX and BMI2 (Intel since 2013, AMD since 2015)");
     return true;
 }
 
@@ -40,7 +43,10 @@ static void add_range(const struct region *region, uint64_t base, uint64_t size,
     if (region->kind == REGION_IO || bt->range_count == BT_RANGES)
         return;
     bt->ranges[bt->range_count++] = (struct bt_range){
-        .base = base, .size = size, .host = region->host + offset, .writable = region->kind == REGION_RAM,
+        .base = base,
+        .size = size,
+        .host = region->host + offset,
+        .writable = region->kind == REGION_RAM,
     };
 }
 
@@ -62,7 +68,8 @@ static void memory_changed(struct address_space *space, void *opaque)
 static void ram_written(void *opaque, uint64_t gpa, uint64_t length)
 {
     struct bt *bt = opaque;
-    for (uint64_t page = gpa >> 12; page <= (gpa + length - 1) >> 12 && page < bt->page_count; page++) {
+    for (uint64_t page = gpa >> 12; page <= (gpa + length - 1) >> 12 && page < bt->page_count;
+         page++) {
         if (__atomic_load_n(&bt->page_flags[page], __ATOMIC_SEQ_CST) & PAGE_CODE) {
             bt_invalidate(bt, gpa, length);
             return;
@@ -78,8 +85,8 @@ static bool bt_vm_init(struct vm *vm, GError **error)
     pthread_mutex_init(&bt->exclusive_lock, NULL);
     pthread_cond_init(&bt->exclusive_cond, NULL);
     bt_clock_init(bt);
-    bt->model = x86_model_new(vm->config->cpu ? vm->config->cpu : "max", X86_MODEL_BT, x86_host_cpuid, NULL,
-                              vm->config->cpus, 0, error);
+    bt->model = x86_model_new(vm->config->cpu ? vm->config->cpu : "max", X86_MODEL_BT,
+                              x86_host_cpuid, NULL, vm->config->cpus, 0, error);
     if (!bt->model || !bt_cache_init(bt, error) || !bt_signals_init(error))
         return false;
     bt->vcpus = g_new0(struct bt_vcpu *, vm->config->cpus);
@@ -117,9 +124,11 @@ static bool bt_kernel_irqchip(struct vm *vm)
     return false;
 }
 
-/* ---- exclusive execution ---------------------------------------------------------------------------- */
+/* ---- exclusive execution
+ * ---------------------------------------------------------------------------- */
 
-/* `v` is the calling vCPU, or NULL on other threads. Returns when no other vCPU is in guest code. */
+/* `v` is the calling vCPU, or NULL on other threads. Returns when no other vCPU is in guest
+ * code. */
 void bt_exclusive_begin(struct bt *bt, struct bt_vcpu *v)
 {
     pthread_mutex_lock(&bt->exclusive_lock);
@@ -198,14 +207,16 @@ void bt_fetch_bytes(struct bt *bt, uint64_t gpa, uint8_t *to, unsigned length)
         memset(to, 0xff, length);
 }
 
-/* ---- hooks for src/x86 ---------------------------------------------------------------------------------- */
+/* ---- hooks for src/x86
+ * ---------------------------------------------------------------------------------- */
 
 void bt_control_update(struct bt_vcpu *v)
 {
     struct x86_cpu *cpu = &v->cpu;
     struct bt *bt = v->bt;
     struct bt_control control = { cpu->cr0 & CONTROL_CR0, cpu->cr4 & CONTROL_CR4, cpu->xcr0 };
-    if (control.cr0 == v->control.cr0 && control.cr4 == v->control.cr4 && control.xcr0 == v->control.xcr0)
+    if (control.cr0 == v->control.cr0 && control.cr4 == v->control.cr4
+        && control.xcr0 == v->control.xcr0)
         return;
     x86_quiesce(cpu);
     pthread_mutex_lock(&bt->exclusive_lock);
@@ -308,11 +319,12 @@ static const struct x86_engine_ops hooks = {
     .tsc_read = bt_tsc_read,
 };
 
-/* ---- vCPU -------------------------------------------------------------------------------------------------- */
+/* ---- vCPU ------------------------------------------------------------------------------------ */
 
 static void *map_guarded(size_t bytes, size_t guard)
 {
-    uint8_t *memory = mmap(NULL, bytes + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *memory = mmap(NULL, bytes + 2 * guard, PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED || mprotect(memory + guard, bytes, PROT_READ | PROT_WRITE) < 0)
         return NULL;
     return memory;
@@ -445,8 +457,8 @@ static enum vcpu_exit bt_run(struct vcpu *vcpu)
             sleep_until_request(v);
             continue;
         }
-        if (cpu->halted && !(requests & (VCPU_INTERRUPT | VCPU_NMI)) && !cpu->nmi_pending &&
-            !(v->irq_wanted && cpu->rflags & FLAG_IF)) {
+        if (cpu->halted && !(requests & (VCPU_INTERRUPT | VCPU_NMI)) && !cpu->nmi_pending
+            && !(v->irq_wanted && cpu->rflags & FLAG_IF)) {
             sleep_until_request(v);
             continue;
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Host faults in translated code. The host CPU executes guest instructions, so it raises their
- * exceptions: division, invalid opcodes, alignment, floating point. The handler reconstructs the guest's
- * state at that instruction and continues in bt_next(), which delivers the exception. */
+ * exceptions: division, invalid opcodes, alignment, floating point. The handler reconstructs the
+ * guest's state at that instruction and continues in bt_next(), which delivers the exception. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -20,10 +20,10 @@
 static _Thread_local struct bt_vcpu *this_vcpu;
 
 static const int greg_of[16] = {
-    [H_RAX] = REG_RAX, [H_RCX] = REG_RCX, [H_RDX] = REG_RDX, [H_RBX] = REG_RBX, [H_RSP] = REG_RSP,
-    [H_RBP] = REG_RBP, [H_RSI] = REG_RSI, [H_RDI] = REG_RDI, [H_R8] = REG_R8, [H_R9] = REG_R9,
-    [H_R10] = REG_R10, [H_R11] = REG_R11, [H_R12] = REG_R12, [H_R13] = REG_R13, [H_R14] = REG_R14,
-    [H_R15] = REG_R15,
+    [H_RAX] = REG_RAX, [H_RCX] = REG_RCX, [H_RDX] = REG_RDX, [H_RBX] = REG_RBX,
+    [H_RSP] = REG_RSP, [H_RBP] = REG_RBP, [H_RSI] = REG_RSI, [H_RDI] = REG_RDI,
+    [H_R8] = REG_R8,   [H_R9] = REG_R9,   [H_R10] = REG_R10, [H_R11] = REG_R11,
+    [H_R12] = REG_R12, [H_R13] = REG_R13, [H_R14] = REG_R14, [H_R15] = REG_R15,
 };
 
 /* Set before vCPUs run. */
@@ -35,19 +35,22 @@ static void die(struct bt_vcpu *v, int signal, const siginfo_t *info, const ucon
     char text[1024];
     const struct x86_cpu *cpu = v ? &v->cpu : NULL;
     uint64_t rip = context->uc_mcontext.gregs[REG_RIP];
-    int length = snprintf(text, sizeof(text), "yado: internal error: signal %d at %" PRIx64 " address %p\n",
-                          signal, rip, info->si_addr);
+    int length =
+        snprintf(text, sizeof(text), "yado: internal error: signal %d at %" PRIx64 " address %p\n",
+                 signal, rip, info->si_addr);
     if (cpu)
-        length += snprintf(text + length, sizeof(text) - length,
-                           "guest CPU %u: cs:rip %x:%" PRIx64 " rax %" PRIx64 " rcx %" PRIx64 " rdx %" PRIx64
-                           " rbx %" PRIx64 " rsp %" PRIx64 " rbp %" PRIx64 " rsi %" PRIx64 " rdi %" PRIx64
-                           " cr0 %" PRIx64 " cr3 %" PRIx64 " cr4 %" PRIx64 "\n",
-                           cpu->index, cpu->seg[SEG_CS].selector, cpu->rip, cpu->regs[RAX], cpu->regs[RCX],
-                           cpu->regs[RDX], cpu->regs[RBX], cpu->regs[RSP], cpu->regs[RBP], cpu->regs[RSI],
-                           cpu->regs[RDI], cpu->cr0, cpu->cr3, cpu->cr4);
+        length +=
+            snprintf(text + length, sizeof(text) - length,
+                     "guest CPU %u: cs:rip %x:%" PRIx64 " rax %" PRIx64 " rcx %" PRIx64
+                     " rdx %" PRIx64 " rbx %" PRIx64 " rsp %" PRIx64 " rbp %" PRIx64 " rsi %" PRIx64
+                     " rdi %" PRIx64 " cr0 %" PRIx64 " cr3 %" PRIx64 " cr4 %" PRIx64 "\n",
+                     cpu->index, cpu->seg[SEG_CS].selector, cpu->rip, cpu->regs[RAX],
+                     cpu->regs[RCX], cpu->regs[RDX], cpu->regs[RBX], cpu->regs[RSP], cpu->regs[RBP],
+                     cpu->regs[RSI], cpu->regs[RDI], cpu->cr0, cpu->cr3, cpu->cr4);
     if (write(STDERR_FILENO, text, length) < 0)
         _exit(1);
-    /* Executed once more, it reaches who handled it before: who restores the terminal, or a sanitizer. */
+    /* Executed once more, it reaches who handled it before: who restores the terminal, or a
+     * sanitizer. */
     sigaction(signal, &handlers_before[signal], NULL);
 }
 
@@ -90,7 +93,8 @@ static bool bounce_fault(struct bt_vcpu *v, uint64_t address)
     }
     if (!x86_long_mode(cpu))
         guest = (uint32_t)guest;
-    if (x86_walk(cpu, guest, (write ? X86_WRITE : X86_READ) | (cpu->cpl == 3 ? X86_USER : 0), &walk)) {
+    if (x86_walk(cpu, guest, (write ? X86_WRITE : X86_READ) | (cpu->cpl == 3 ? X86_USER : 0),
+                 &walk)) {
         /* Mapped meanwhile: just do it again. */
         cpu->fault_vector = 0xff;
         return true;
@@ -177,7 +181,8 @@ bool bt_signals_init(GError **error)
 
 bool bt_signals_thread(struct bt_vcpu *v, GError **error)
 {
-    void *memory = mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *memory =
+        mmap(NULL, SIGNAL_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return fail_errno(error, "cannot map a signal stack");
     stack_t stack = { .ss_sp = memory, .ss_size = SIGNAL_STACK_BYTES };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The passages between translated code and C, emitted once at the start of the code memory.
  *
- * Translated code runs on its own little stack that holds nothing but host return addresses of guest
- * calls; C runs on the vCPU thread's stack, from cpu.host_sp on. A passage stores the guest registers
- * into struct x86_cpu, so C always sees (and may change) the whole state, and loads them again.
- * Guest vector registers stay in the host's: what C is called here is compiled without them. */
+ * Translated code runs on its own little stack that holds nothing but host return addresses of
+ * guest calls; C runs on the vCPU thread's stack, from cpu.host_sp on. A passage stores the guest
+ * registers into struct x86_cpu, so C always sees (and may change) the whole state, and loads them
+ * again. Guest vector registers stay in the host's: what C is called here is compiled without
+ * them. */
 #include "engine/bt/bt.h"
 #include "engine/bt/emit.h"
 
@@ -46,7 +47,8 @@ static void emit_from_c_stack(struct emit *e)
     emit_load_vcpu(e, H_RSP, CPU_OFFSET(return_sp));
 }
 
-/* C function (v, T0, ecx, return address) whose result goes to `result`; then back to the caller. */
+/* C function (v, T0, ecx, return address) whose result goes to `result`; then back to the
+ * caller. */
 static uint8_t *emit_access_thunk(struct emit *e, void *function, unsigned result)
 {
     uint8_t *start = emit_here(e);

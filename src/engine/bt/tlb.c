@@ -146,8 +146,8 @@ const struct bt_range *bt_range_find(const struct bt *bt, uint64_t gpa)
     return NULL;
 }
 
-/* Pages with code are written through C. PAGE_WRITTEN is set first and PAGE_CODE looked at after, the
- * translator does it the other way round: one of the two sees the other. */
+/* Pages with code are written through C. PAGE_WRITTEN is set first and PAGE_CODE looked at after,
+ * the translator does it the other way round: one of the two sees the other. */
 static bool may_write_directly(struct bt *bt, const struct bt_range *range, uint64_t gpa)
 {
     uint64_t page = gpa >> 12;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* One block: decode a run of guest instructions, emit host code for each, then the rare paths behind
- * it, then publish. See translate.h for the parts. */
+/* One block: decode a run of guest instructions, emit host code for each, then the rare paths
+ * behind it, then publish. See translate.h for the parts. */
 #include "engine/bt/translate.h"
 
 #include <string.h>
@@ -30,11 +30,12 @@ void translate_call_fill(struct translator *t, const struct insn *insn, struct b
     call->rip = insn->rip;
     call->next_rip = next_rip(t, insn);
     call->mode = t->mode;
-    call->enters_kernel = insn->info.meta.category == ZYDIS_CATEGORY_SYSCALL ||
-                          insn->info.meta.category == ZYDIS_CATEGORY_INTERRUPT;
-    call->loads_ss = (insn->info.mnemonic == ZYDIS_MNEMONIC_MOV || insn->info.mnemonic == ZYDIS_MNEMONIC_POP) &&
-                     insn->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-                     insn->op[0].reg.value == ZYDIS_REGISTER_SS;
+    call->enters_kernel = insn->info.meta.category == ZYDIS_CATEGORY_SYSCALL
+                          || insn->info.meta.category == ZYDIS_CATEGORY_INTERRUPT;
+    call->loads_ss =
+        (insn->info.mnemonic == ZYDIS_MNEMONIC_MOV || insn->info.mnemonic == ZYDIS_MNEMONIC_POP)
+        && insn->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER
+        && insn->op[0].reg.value == ZYDIS_REGISTER_SS;
     x86_insn_make(&call->insn, &insn->info, insn->op);
 }
 
@@ -96,9 +97,11 @@ static bool ends_block(const struct insn *insn)
     case ZYDIS_CATEGORY_UNCOND_BR:
         return true;
     default:
-        return insn->info.mnemonic == ZYDIS_MNEMONIC_HLT || insn->info.mnemonic == ZYDIS_MNEMONIC_UD2 ||
-               insn->info.mnemonic == ZYDIS_MNEMONIC_IRET || insn->info.mnemonic == ZYDIS_MNEMONIC_IRETD ||
-               insn->info.mnemonic == ZYDIS_MNEMONIC_IRETQ;
+        return insn->info.mnemonic == ZYDIS_MNEMONIC_HLT
+               || insn->info.mnemonic == ZYDIS_MNEMONIC_UD2
+               || insn->info.mnemonic == ZYDIS_MNEMONIC_IRET
+               || insn->info.mnemonic == ZYDIS_MNEMONIC_IRETD
+               || insn->info.mnemonic == ZYDIS_MNEMONIC_IRETQ;
     }
 }
 
@@ -126,8 +129,8 @@ static void decode_invalid(struct insn *insn, bool too_long)
     insn->in_c = true;
 }
 
-/* Copies code bytes of the page into t->bytes and decodes up to BLOCK_INSNS. The last instruction may
- * cross into the next page; then it stands alone. Raises the fetch's page fault. */
+/* Copies code bytes of the page into t->bytes and decodes up to BLOCK_INSNS. The last instruction
+ * may cross into the next page; then it stands alone. Raises the fetch's page fault. */
 static void decode(struct translator *t, uint64_t rip)
 {
     struct bt_block *block = t->block;
@@ -147,8 +150,8 @@ static void decode(struct translator *t, uint64_t rip)
         insn->mem = NULL;
         insn->in_c = false;
         insn->refusal = -1;
-        ZyanStatus status = ZydisDecoderDecodeFull(&decoder, insn->bytes, MIN(available - offset, 15u),
-                                                   &insn->info, insn->op);
+        ZyanStatus status = ZydisDecoderDecodeFull(
+            &decoder, insn->bytes, MIN(available - offset, 15u), &insn->info, insn->op);
         if (status == ZYDIS_STATUS_NO_MORE_DATA && available == in_page && in_page - offset < 15) {
             if (t->count)
                 break; /* the instruction that crosses gets its own block */
@@ -163,11 +166,12 @@ static void decode(struct translator *t, uint64_t rip)
             continue;
         }
         if (!ZYAN_SUCCESS(status))
-            decode_invalid(insn, status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG ||
-                                     (status == ZYDIS_STATUS_NO_MORE_DATA && available - offset >= 15));
+            decode_invalid(
+                insn, status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG
+                          || (status == ZYDIS_STATUS_NO_MORE_DATA && available - offset >= 15));
         for (unsigned i = 0; i < insn->info.operand_count; i++)
-            if (insn->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
-                insn->op[i].visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN)
+            if (insn->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY
+                && insn->op[i].visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN)
                 insn->mem = &insn->op[i];
         if (insn->info.attributes & ZYDIS_ATTRIB_IS_PRIVILEGED && (t->mode & MODE_CPL))
             insn->in_c = true;
@@ -209,8 +213,9 @@ static void emit_crossing_check(struct translator *t)
     uint64_t linear = (t->block->rip + 4095) & ~4095ull;
     unsigned user = t->mmu == MMU_USER ? 0 : 1;
     translate_map(t, &t->insns[0]);
-    emit_load_vcpu(e, S0, offsetof(struct bt_vcpu, itlb) + user * sizeof(t->v->itlb[0]) +
-                              8 * itlb_index(linear));
+    emit_load_vcpu(e, S0,
+                   offsetof(struct bt_vcpu, itlb) + user * sizeof(t->v->itlb[0])
+                       + 8 * itlb_index(linear));
     emit_mov_imm(e, T0, -itlb_value(linear, t->block->gpa2));
     emit_lea(e, S0, S0, T0, 0, 0);
     uint8_t *ok = emit_jrcxz_later(e);
@@ -301,7 +306,8 @@ static bool emit_block(struct translator *t, unsigned insns)
 static struct bt_block *finish(struct translator *t)
 {
     struct bt *bt = t->bt;
-    size_t maps = t->map_count * sizeof(struct bt_map), exits = t->exit_count * sizeof(struct bt_exit);
+    size_t maps = t->map_count * sizeof(struct bt_map),
+           exits = t->exit_count * sizeof(struct bt_exit);
     size_t landings = t->landing_count * sizeof(uint8_t *);
     struct bt_block *block = t->crossing;
     uint8_t *tables = bt_arena_alloc(bt, exits + landings + maps);
@@ -335,8 +341,9 @@ struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base,
 {
     struct bt *bt = v->bt;
     struct translator *t = v->translator;
-    struct bt_block scratch = { .rip = rip, .cs_base = cs_base, .gpa = gpa, .gpa2 = BT_NO_PAGE,
-                                .mode = mode };
+    struct bt_block scratch = {
+        .rip = rip, .cs_base = cs_base, .gpa = gpa, .gpa2 = BT_NO_PAGE, .mode = mode
+    };
     t->bt = bt;
     t->v = v;
     t->block = &scratch;
@@ -359,9 +366,9 @@ struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base,
 
     pthread_mutex_lock(&bt->lock);
     struct bt_block *block = NULL;
-    if (bt->code_next + BLOCK_CODE_BYTES <= bt->code_exec + bt->code_size &&
-        bt->arena_chunks->len < ARENA_CHUNKS &&
-        (t->crossing = bt_arena_alloc(bt, sizeof(*block)))) {
+    if (bt->code_next + BLOCK_CODE_BYTES <= bt->code_exec + bt->code_size
+        && bt->arena_chunks->len < ARENA_CHUNKS
+        && (t->crossing = bt_arena_alloc(bt, sizeof(*block)))) {
         unsigned insns = t->count;
         while (!emit_block(t, insns) && insns > 1)
             insns = insns > 4 ? insns / 2 : insns - 1;

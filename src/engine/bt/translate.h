@@ -18,11 +18,11 @@ struct insn {
     ZydisDecodedInstruction info;
     ZydisDecodedOperand op[ZYDIS_MAX_OPERAND_COUNT];
     const uint8_t *bytes;
-    uint64_t rip;   /* as the guest sees it (without CS base) */
-    uint16_t guest; /* offset from the block's start */
+    uint64_t rip;                   /* as the guest sees it (without CS base) */
+    uint16_t guest;                 /* offset from the block's start */
     const ZydisDecodedOperand *mem; /* the one memory operand, or NULL */
-    bool in_c;      /* executed by x86_execute() */
-    int8_t refusal; /* vector this raises whatever it is, or -1 */
+    bool in_c;                      /* executed by x86_execute() */
+    int8_t refusal;                 /* vector this raises whatever it is, or -1 */
 };
 
 /* A host address expression for guest memory: [base + index + disp]. Valid after a lookup. */
@@ -41,8 +41,8 @@ struct address {
 
 struct translator;
 
-/* Emits what an instruction does with its memory operand, up to its end. Called twice for writes: in
- * the hot code, and behind the block for devices and page crossings. */
+/* Emits what an instruction does with its memory operand, up to its end. Called twice for writes:
+ * in the hot code, and behind the block for devices and page crossings. */
 typedef void body_fn(struct translator *t, const struct insn *insn, const struct place *m);
 
 enum cold_kind {
@@ -56,7 +56,7 @@ enum cold_kind {
 
 struct cold {
     enum cold_kind kind;
-    uint8_t *hole;           /* rel32 in hot code that leads here */
+    uint8_t *hole; /* rel32 in hot code that leads here */
     const struct insn *insn;
     /* COLD_MEMORY */
     struct address address;
@@ -70,9 +70,9 @@ struct cold {
     bool poll;
 };
 
-/* A lookup that is still good: its addend serves [base + low, base + high), counted from where the base
- * register was then; it has moved by `moved` since. The addend is in T1 until something else needs
- * that, and in the slot's place in struct bt_vcpu. */
+/* A lookup that is still good: its addend serves [base + low, base + high), counted from where the
+ * base register was then; it has moved by `moved` since. The addend is in T1 until something else
+ * needs that, and in the slot's place in struct bt_vcpu. */
 struct shared {
     bool valid, write, in_t1, stored;
     uint8_t guest_base;
@@ -97,7 +97,10 @@ struct translator {
     struct bt_exit exits[BLOCK_EXITS];
     uint8_t *landings[BLOCK_INSNS];
     /* Where the address of an exit goes once it has one: writable address of the imm64, index. */
-    struct { uint8_t *imm; unsigned exit; } exit_fixups[BLOCK_EXITS * 3];
+    struct {
+        uint8_t *imm;
+        unsigned exit;
+    } exit_fixups[BLOCK_EXITS * 3];
     unsigned exit_fixup_count;
     struct cold cold[BLOCK_COLD];
     struct insn insns[BLOCK_INSNS];
@@ -145,8 +148,8 @@ bool insn_is_flow(const struct insn *insn);
 bool translate_special(struct translator *t, const struct insn *insn); /* false: not one of them */
 /* Does the special translation of `insn` exist, and which stack slot does it touch, relative to the
  * stack pointer before it? size 0: none. Used for sharing lookups. */
-bool special_stack_access(struct translator *t, const struct insn *insn, int32_t *disp, unsigned *size,
-                          bool *write, int32_t *moved);
+bool special_stack_access(struct translator *t, const struct insn *insn, int32_t *disp,
+                          unsigned *size, bool *write, int32_t *moved);
 
 /* translate_fpu.c: vector the instruction raises because of CR0, CR4 or XCR0, or -1 */
 int fpu_refusal(struct translator *t, const struct insn *insn);

@@ -41,27 +41,53 @@ void set_reg(struct translator *t, unsigned reg, unsigned from)
         emit_store_vcpu(&t->e, REG_OFFSET(reg), from);
 }
 
-/* ---- which instructions ------------------------------------------------------------------------ */
+/* ---- which instructions ---------------------------------------------------------------------- */
 
 /* Instruction set extensions whose user-mode instructions may run on the host unseen. Whether the
  * guest's CPUID shows them is the CPU model's matter; what is left out here would reach host state
- * that is not the guest's (PKRU, shadow stacks, transactions, tiles) or has several memory operands. */
+ * that is not the guest's (PKRU, shadow stacks, transactions, tiles) or has several memory
+ * operands. */
 static bool extension_allowed(ZydisISAExt extension)
 {
     switch (extension) {
-    case ZYDIS_ISA_EXT_BASE: case ZYDIS_ISA_EXT_LONGMODE: case ZYDIS_ISA_EXT_X87:
-    case ZYDIS_ISA_EXT_MMX: case ZYDIS_ISA_EXT_SSE: case ZYDIS_ISA_EXT_SSE2:
-    case ZYDIS_ISA_EXT_SSE3: case ZYDIS_ISA_EXT_SSSE3: case ZYDIS_ISA_EXT_SSE4:
-    case ZYDIS_ISA_EXT_SSE4A: case ZYDIS_ISA_EXT_AES: case ZYDIS_ISA_EXT_PCLMULQDQ:
-    case ZYDIS_ISA_EXT_SHA: case ZYDIS_ISA_EXT_AVX: case ZYDIS_ISA_EXT_AVX2:
-    case ZYDIS_ISA_EXT_AVXAES: case ZYDIS_ISA_EXT_AVX_VNNI: case ZYDIS_ISA_EXT_AVX512VEX:
-    case ZYDIS_ISA_EXT_AVX512EVEX: case ZYDIS_ISA_EXT_F16C: case ZYDIS_ISA_EXT_FMA:
-    case ZYDIS_ISA_EXT_BMI1: case ZYDIS_ISA_EXT_BMI2: case ZYDIS_ISA_EXT_LZCNT:
-    case ZYDIS_ISA_EXT_ADOX_ADCX: case ZYDIS_ISA_EXT_MOVBE: case ZYDIS_ISA_EXT_RDRAND:
-    case ZYDIS_ISA_EXT_RDSEED: case ZYDIS_ISA_EXT_CLFSH: case ZYDIS_ISA_EXT_CLFLUSHOPT:
-    case ZYDIS_ISA_EXT_CLWB: case ZYDIS_ISA_EXT_GFNI: case ZYDIS_ISA_EXT_VAES:
-    case ZYDIS_ISA_EXT_VPCLMULQDQ: case ZYDIS_ISA_EXT_PAUSE: case ZYDIS_ISA_EXT_FMA4:
-    case ZYDIS_ISA_EXT_XOP: case ZYDIS_ISA_EXT_TBM:
+    case ZYDIS_ISA_EXT_BASE:
+    case ZYDIS_ISA_EXT_LONGMODE:
+    case ZYDIS_ISA_EXT_X87:
+    case ZYDIS_ISA_EXT_MMX:
+    case ZYDIS_ISA_EXT_SSE:
+    case ZYDIS_ISA_EXT_SSE2:
+    case ZYDIS_ISA_EXT_SSE3:
+    case ZYDIS_ISA_EXT_SSSE3:
+    case ZYDIS_ISA_EXT_SSE4:
+    case ZYDIS_ISA_EXT_SSE4A:
+    case ZYDIS_ISA_EXT_AES:
+    case ZYDIS_ISA_EXT_PCLMULQDQ:
+    case ZYDIS_ISA_EXT_SHA:
+    case ZYDIS_ISA_EXT_AVX:
+    case ZYDIS_ISA_EXT_AVX2:
+    case ZYDIS_ISA_EXT_AVXAES:
+    case ZYDIS_ISA_EXT_AVX_VNNI:
+    case ZYDIS_ISA_EXT_AVX512VEX:
+    case ZYDIS_ISA_EXT_AVX512EVEX:
+    case ZYDIS_ISA_EXT_F16C:
+    case ZYDIS_ISA_EXT_FMA:
+    case ZYDIS_ISA_EXT_BMI1:
+    case ZYDIS_ISA_EXT_BMI2:
+    case ZYDIS_ISA_EXT_LZCNT:
+    case ZYDIS_ISA_EXT_ADOX_ADCX:
+    case ZYDIS_ISA_EXT_MOVBE:
+    case ZYDIS_ISA_EXT_RDRAND:
+    case ZYDIS_ISA_EXT_RDSEED:
+    case ZYDIS_ISA_EXT_CLFSH:
+    case ZYDIS_ISA_EXT_CLFLUSHOPT:
+    case ZYDIS_ISA_EXT_CLWB:
+    case ZYDIS_ISA_EXT_GFNI:
+    case ZYDIS_ISA_EXT_VAES:
+    case ZYDIS_ISA_EXT_VPCLMULQDQ:
+    case ZYDIS_ISA_EXT_PAUSE:
+    case ZYDIS_ISA_EXT_FMA4:
+    case ZYDIS_ISA_EXT_XOP:
+    case ZYDIS_ISA_EXT_TBM:
         return true;
     default:
         return false;
@@ -73,32 +99,72 @@ static bool extension_allowed(ZydisISAExt extension)
 static bool mnemonic_excluded(const ZydisDecodedInstruction *info)
 {
     switch (info->meta.category) {
-    case ZYDIS_CATEGORY_SYSTEM: case ZYDIS_CATEGORY_SYSCALL: case ZYDIS_CATEGORY_SYSRET:
-    case ZYDIS_CATEGORY_IO: case ZYDIS_CATEGORY_IOSTRINGOP: case ZYDIS_CATEGORY_INTERRUPT:
-    case ZYDIS_CATEGORY_CALL: case ZYDIS_CATEGORY_RET: case ZYDIS_CATEGORY_UNCOND_BR:
-    case ZYDIS_CATEGORY_COND_BR: case ZYDIS_CATEGORY_PUSH: case ZYDIS_CATEGORY_POP:
-    case ZYDIS_CATEGORY_STRINGOP: case ZYDIS_CATEGORY_SEGOP: case ZYDIS_CATEGORY_XSAVE:
-    case ZYDIS_CATEGORY_XSAVEOPT: case ZYDIS_CATEGORY_GATHER: case ZYDIS_CATEGORY_SCATTER:
-    case ZYDIS_CATEGORY_AVX2GATHER: case ZYDIS_CATEGORY_RDWRFSGS:
+    case ZYDIS_CATEGORY_SYSTEM:
+    case ZYDIS_CATEGORY_SYSCALL:
+    case ZYDIS_CATEGORY_SYSRET:
+    case ZYDIS_CATEGORY_IO:
+    case ZYDIS_CATEGORY_IOSTRINGOP:
+    case ZYDIS_CATEGORY_INTERRUPT:
+    case ZYDIS_CATEGORY_CALL:
+    case ZYDIS_CATEGORY_RET:
+    case ZYDIS_CATEGORY_UNCOND_BR:
+    case ZYDIS_CATEGORY_COND_BR:
+    case ZYDIS_CATEGORY_PUSH:
+    case ZYDIS_CATEGORY_POP:
+    case ZYDIS_CATEGORY_STRINGOP:
+    case ZYDIS_CATEGORY_SEGOP:
+    case ZYDIS_CATEGORY_XSAVE:
+    case ZYDIS_CATEGORY_XSAVEOPT:
+    case ZYDIS_CATEGORY_GATHER:
+    case ZYDIS_CATEGORY_SCATTER:
+    case ZYDIS_CATEGORY_AVX2GATHER:
+    case ZYDIS_CATEGORY_RDWRFSGS:
         return true;
     default:
         break;
     }
     switch (info->mnemonic) {
-    case ZYDIS_MNEMONIC_XLAT: case ZYDIS_MNEMONIC_ENTER: case ZYDIS_MNEMONIC_LEAVE:
-    case ZYDIS_MNEMONIC_BOUND: case ZYDIS_MNEMONIC_ARPL: case ZYDIS_MNEMONIC_CLI:
-    case ZYDIS_MNEMONIC_STI: case ZYDIS_MNEMONIC_CLD: case ZYDIS_MNEMONIC_STD:
-    case ZYDIS_MNEMONIC_CPUID: case ZYDIS_MNEMONIC_RDPMC: case ZYDIS_MNEMONIC_MASKMOVQ:
-    case ZYDIS_MNEMONIC_MASKMOVDQU: case ZYDIS_MNEMONIC_VMASKMOVDQU: case ZYDIS_MNEMONIC_UD0:
-    case ZYDIS_MNEMONIC_UD1: case ZYDIS_MNEMONIC_UD2: case ZYDIS_MNEMONIC_SALC:
-    case ZYDIS_MNEMONIC_HLT: case ZYDIS_MNEMONIC_CLZERO: case ZYDIS_MNEMONIC_LEA:
-    case ZYDIS_MNEMONIC_NOP: case ZYDIS_MNEMONIC_FXSAVE: case ZYDIS_MNEMONIC_FXSAVE64:
-    case ZYDIS_MNEMONIC_FNSAVE: case ZYDIS_MNEMONIC_FNSTENV:
-    case ZYDIS_MNEMONIC_FRSTOR: case ZYDIS_MNEMONIC_FLDENV: case ZYDIS_MNEMONIC_RDTSC:
-    case ZYDIS_MNEMONIC_AAA: case ZYDIS_MNEMONIC_AAS: case ZYDIS_MNEMONIC_AAD:
-    case ZYDIS_MNEMONIC_AAM: case ZYDIS_MNEMONIC_DAA: case ZYDIS_MNEMONIC_DAS:
-    case ZYDIS_MNEMONIC_RDTSCP: case ZYDIS_MNEMONIC_RDPRU: case ZYDIS_MNEMONIC_MONITORX:
-    case ZYDIS_MNEMONIC_MWAITX: case ZYDIS_MNEMONIC_LLWPCB: case ZYDIS_MNEMONIC_SLWPCB:
+    case ZYDIS_MNEMONIC_XLAT:
+    case ZYDIS_MNEMONIC_ENTER:
+    case ZYDIS_MNEMONIC_LEAVE:
+    case ZYDIS_MNEMONIC_BOUND:
+    case ZYDIS_MNEMONIC_ARPL:
+    case ZYDIS_MNEMONIC_CLI:
+    case ZYDIS_MNEMONIC_STI:
+    case ZYDIS_MNEMONIC_CLD:
+    case ZYDIS_MNEMONIC_STD:
+    case ZYDIS_MNEMONIC_CPUID:
+    case ZYDIS_MNEMONIC_RDPMC:
+    case ZYDIS_MNEMONIC_MASKMOVQ:
+    case ZYDIS_MNEMONIC_MASKMOVDQU:
+    case ZYDIS_MNEMONIC_VMASKMOVDQU:
+    case ZYDIS_MNEMONIC_UD0:
+    case ZYDIS_MNEMONIC_UD1:
+    case ZYDIS_MNEMONIC_UD2:
+    case ZYDIS_MNEMONIC_SALC:
+    case ZYDIS_MNEMONIC_HLT:
+    case ZYDIS_MNEMONIC_CLZERO:
+    case ZYDIS_MNEMONIC_LEA:
+    case ZYDIS_MNEMONIC_NOP:
+    case ZYDIS_MNEMONIC_FXSAVE:
+    case ZYDIS_MNEMONIC_FXSAVE64:
+    case ZYDIS_MNEMONIC_FNSAVE:
+    case ZYDIS_MNEMONIC_FNSTENV:
+    case ZYDIS_MNEMONIC_FRSTOR:
+    case ZYDIS_MNEMONIC_FLDENV:
+    case ZYDIS_MNEMONIC_RDTSC:
+    case ZYDIS_MNEMONIC_AAA:
+    case ZYDIS_MNEMONIC_AAS:
+    case ZYDIS_MNEMONIC_AAD:
+    case ZYDIS_MNEMONIC_AAM:
+    case ZYDIS_MNEMONIC_DAA:
+    case ZYDIS_MNEMONIC_DAS:
+    case ZYDIS_MNEMONIC_RDTSCP:
+    case ZYDIS_MNEMONIC_RDPRU:
+    case ZYDIS_MNEMONIC_MONITORX:
+    case ZYDIS_MNEMONIC_MWAITX:
+    case ZYDIS_MNEMONIC_LLWPCB:
+    case ZYDIS_MNEMONIC_SLWPCB:
         return true;
     default:
         return info->attributes & ZYDIS_ATTRIB_IS_PRIVILEGED;
@@ -112,22 +178,23 @@ bool copy_allowed(const struct insn *insn)
         return false;
     for (unsigned i = 0; i < info->operand_count; i++) {
         const ZydisDecodedOperand *op = &insn->op[i];
-        if (op->type == ZYDIS_OPERAND_TYPE_MEMORY &&
-            (op->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN ||
-             op->mem.type == ZYDIS_MEMOP_TYPE_VSIB || op->mem.type == ZYDIS_MEMOP_TYPE_MIB ||
-             op->size == 0 || op->size > 512 * 8))
+        if (op->type == ZYDIS_OPERAND_TYPE_MEMORY
+            && (op->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN
+                || op->mem.type == ZYDIS_MEMOP_TYPE_VSIB || op->mem.type == ZYDIS_MEMOP_TYPE_MIB
+                || op->size == 0 || op->size > 512 * 8))
             return false;
         if (op->type == ZYDIS_OPERAND_TYPE_REGISTER) {
             ZydisRegisterClass class = ZydisRegisterGetClass(op->reg.value);
-            if (class == ZYDIS_REGCLASS_SEGMENT || class == ZYDIS_REGCLASS_CONTROL ||
-                class == ZYDIS_REGCLASS_DEBUG || class == ZYDIS_REGCLASS_TABLE)
+            if (class == ZYDIS_REGCLASS_SEGMENT || class == ZYDIS_REGCLASS_CONTROL
+                || class == ZYDIS_REGCLASS_DEBUG || class == ZYDIS_REGCLASS_TABLE)
                 return false;
         }
     }
     return true;
 }
 
-/* ---- re-encoding --------------------------------------------------------------------------------- */
+/* ---- re-encoding
+ * --------------------------------------------------------------------------------- */
 
 #define KEEP 0xff
 
@@ -194,8 +261,9 @@ static void emit_legacy(struct translator *t, const struct insn *insn, const str
         if (f->opcode != KEEP)
             opcode = (opcode & ~7) | (rm & 7);
     }
-    bool byte_rex = low_byte && ((f->reg != KEEP && f->reg >= 4) || (f->rm != KEEP && f->rm >= 4) ||
-                                 (f->opcode != KEEP && f->opcode >= 4));
+    bool byte_rex = low_byte
+                    && ((f->reg != KEEP && f->reg >= 4) || (f->rm != KEEP && f->rm >= 4)
+                        || (f->opcode != KEEP && f->opcode >= 4));
 
     if (info->attributes & ZYDIS_ATTRIB_HAS_LOCK)
         emit_8(e, 0xf0);
@@ -203,8 +271,8 @@ static void emit_legacy(struct translator *t, const struct insn *insn, const str
         emit_8(e, 0x66);
     if (repeat)
         emit_8(e, repeat);
-    uint8_t rex = (has_rex && raw->rex.W ? 8 : 0) | (reg >> 3 & 1) << 2 | (index >> 3 & 1) << 1 |
-                  (rm >> 3 & 1);
+    uint8_t rex = (has_rex && raw->rex.W ? 8 : 0) | (reg >> 3 & 1) << 2 | (index >> 3 & 1) << 1
+                  | (rm >> 3 & 1);
     if (rex || byte_rex)
         emit_8(e, 0x40 | rex);
     if (info->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
@@ -308,7 +376,8 @@ static void emit_encoded(struct translator *t, const struct insn *insn, const st
         emit_8(&t->e, insn->bytes[tail]);
 }
 
-/* ---- operands -------------------------------------------------------------------------------------- */
+/* ---- operands
+ * -------------------------------------------------------------------------------------- */
 
 /* A guest register used by an instruction that has no home there, or must be in a given place. */
 struct substitute {
@@ -330,8 +399,10 @@ static unsigned substitute(struct substitution *s, const struct insn *insn, unsi
     bool read = op->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
     bool written = op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
     /* A partial, or conditional, write keeps the rest of the register. */
-    if (written && (op->size < 32 || op->actions & ZYDIS_OPERAND_ACTION_CONDWRITE ||
-                    insn->info.mnemonic == ZYDIS_MNEMONIC_BSF || insn->info.mnemonic == ZYDIS_MNEMONIC_BSR))
+    if (written
+        && (op->size < 32 || op->actions & ZYDIS_OPERAND_ACTION_CONDWRITE
+            || insn->info.mnemonic == ZYDIS_MNEMONIC_BSF
+            || insn->info.mnemonic == ZYDIS_MNEMONIC_BSR))
         read = true;
     if (host_home[guest] != H_NONE)
         return host_home[guest];
@@ -349,8 +420,8 @@ static unsigned substitute(struct substitution *s, const struct insn *insn, unsi
 
 /* Counts registers without home, and finds uses of RCX and RSP that an encoding implies and of
  * AH-BH, which rule out a REX prefix. */
-static void survey(const struct insn *insn, unsigned *homeless, bool *implicit_rcx, bool *writes_rcx,
-                   bool *high_byte)
+static void survey(const struct insn *insn, unsigned *homeless, bool *implicit_rcx,
+                   bool *writes_rcx, bool *high_byte)
 {
     *homeless = 0;
     *implicit_rcx = *writes_rcx = *high_byte = false;
@@ -379,16 +450,16 @@ static bool uses_gpr(const struct insn *insn, unsigned reg)
 {
     for (unsigned i = 0; i < insn->info.operand_count; i++) {
         bool high;
-        if (insn->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-            insn_gpr(insn->op[i].reg.value, &high) == (int)reg)
+        if (insn->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER
+            && insn_gpr(insn->op[i].reg.value, &high) == (int)reg)
             return true;
     }
     return false;
 }
 
-/* With AH-BH among the operands no REX prefix may appear, so only the first eight host registers can be
- * named. RCX is used under its own name; RSP (movzx esp, ah) is stood in for by a register the
- * instruction does not use, and so is the memory operand's address, if RCX is taken. */
+/* With AH-BH among the operands no REX prefix may appear, so only the first eight host registers
+ * can be named. RCX is used under its own name; RSP (movzx esp, ah) is stood in for by a register
+ * the instruction does not use, and so is the memory operand's address, if RCX is taken. */
 static void copy_high_byte(struct translator *t, const struct insn *insn, const struct place *m)
 {
     struct emit *e = &t->e;
@@ -464,11 +535,20 @@ static void copy_body(struct translator *t, const struct insn *insn, const struc
             continue;
         unsigned host = substitute(&s, insn, reg, op);
         switch (op->encoding) {
-        case ZYDIS_OPERAND_ENCODING_MODRM_REG: s.fields.reg = host; break;
-        case ZYDIS_OPERAND_ENCODING_MODRM_RM: s.fields.rm = host; break;
-        case ZYDIS_OPERAND_ENCODING_NDSNDD: s.fields.vvvv = host; break;
-        case ZYDIS_OPERAND_ENCODING_OPCODE: s.fields.opcode = host; break;
-        default: break;
+        case ZYDIS_OPERAND_ENCODING_MODRM_REG:
+            s.fields.reg = host;
+            break;
+        case ZYDIS_OPERAND_ENCODING_MODRM_RM:
+            s.fields.rm = host;
+            break;
+        case ZYDIS_OPERAND_ENCODING_NDSNDD:
+            s.fields.vvvv = host;
+            break;
+        case ZYDIS_OPERAND_ENCODING_OPCODE:
+            s.fields.opcode = host;
+            break;
+        default:
+            break;
         }
     }
     if (implicit_rcx)
@@ -516,8 +596,10 @@ static bool is_masked(const struct insn *insn)
     const ZydisDecodedInstruction *info = &insn->info;
     if (info->encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX && info->raw.evex.aaa)
         return true;
-    return info->mnemonic == ZYDIS_MNEMONIC_VMASKMOVPS || info->mnemonic == ZYDIS_MNEMONIC_VMASKMOVPD ||
-           info->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVD || info->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVQ;
+    return info->mnemonic == ZYDIS_MNEMONIC_VMASKMOVPS
+           || info->mnemonic == ZYDIS_MNEMONIC_VMASKMOVPD
+           || info->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVD
+           || info->mnemonic == ZYDIS_MNEMONIC_VPMASKMOVQ;
 }
 
 /* A waiting x87 or MMX instruction; the fn… ones do not look at pending exceptions. */
@@ -533,8 +615,8 @@ static bool waits_for_x87(const struct insn *insn)
         break;
     }
     for (unsigned i = 0; i < insn->info.operand_count; i++)
-        if (insn->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-            ZydisRegisterGetClass(insn->op[i].reg.value) == ZYDIS_REGCLASS_MMX)
+        if (insn->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER
+            && ZydisRegisterGetClass(insn->op[i].reg.value) == ZYDIS_REGCLASS_MMX)
             return true;
     return insn->info.meta.isa_ext == ZYDIS_ISA_EXT_X87;
 }
@@ -550,13 +632,14 @@ static unsigned access_size(const struct insn *insn)
     default:
         break;
     }
-    if (insn->info.mnemonic == ZYDIS_MNEMONIC_FXRSTOR || insn->info.mnemonic == ZYDIS_MNEMONIC_FXRSTOR64)
+    if (insn->info.mnemonic == ZYDIS_MNEMONIC_FXRSTOR
+        || insn->info.mnemonic == ZYDIS_MNEMONIC_FXRSTOR64)
         return 512;
     return insn->mem->size / 8;
 }
 
-/* bt and its kin with a register operand address memory beyond their operand: the word that holds the
- * bit is looked up, and the bit's number in the word taken. */
+/* bt and its kin with a register operand address memory beyond their operand: the word that holds
+ * the bit is looked up, and the bit's number in the word taken. */
 static void bit_string_body(struct translator *t, const struct insn *insn, const struct place *m)
 {
     struct emit *e = &t->e;
@@ -603,30 +686,31 @@ void translate_copy(struct translator *t, const struct insn *insn)
         bool read = insn->mem->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
         bool write = insn->mem->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
         bool masked = is_masked(insn);
-        bool moffs = info->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
-                     info->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (info->opcode & 0xfc) == 0xa0;
-        if ((info->mnemonic == ZYDIS_MNEMONIC_BT || info->mnemonic == ZYDIS_MNEMONIC_BTS ||
-             info->mnemonic == ZYDIS_MNEMONIC_BTR || info->mnemonic == ZYDIS_MNEMONIC_BTC) &&
-            insn->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER) {
+        bool moffs = info->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY
+                     && info->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT
+                     && (info->opcode & 0xfc) == 0xa0;
+        if ((info->mnemonic == ZYDIS_MNEMONIC_BT || info->mnemonic == ZYDIS_MNEMONIC_BTS
+             || info->mnemonic == ZYDIS_MNEMONIC_BTR || info->mnemonic == ZYDIS_MNEMONIC_BTC)
+            && insn->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER) {
             translate_bit_string(t, insn);
             return;
         }
         struct address address = translate_address(t, insn, insn->mem, size, write);
-        uint32_t access = size | (read || (masked && write) ? ACCESS_READ : 0) |
-                          (write ? ACCESS_WRITE : 0) | (masked ? ACCESS_MASKED : 0) |
-                          (waits_for_x87(insn) ? ACCESS_X87 : 0);
+        uint32_t access = size | (read || (masked && write) ? ACCESS_READ : 0)
+                          | (write ? ACCESS_WRITE : 0) | (masked ? ACCESS_MASKED : 0)
+                          | (waits_for_x87(insn) ? ACCESS_X87 : 0);
         translate_access(t, insn, address, access, moffs ? copy_moffs : copy_body);
         return;
     }
     translate_map(t, insn);
-    if (info->mnemonic == ZYDIS_MNEMONIC_PAUSE && (info->attributes & ZYDIS_ATTRIB_HAS_REX) &&
-        info->raw.rex.B) { /* xchg r8, rax with a meaningless prefix, not pause */
+    if (info->mnemonic == ZYDIS_MNEMONIC_PAUSE && (info->attributes & ZYDIS_ATTRIB_HAS_REX)
+        && info->raw.rex.B) { /* xchg r8, rax with a meaningless prefix, not pause */
         emit_rex(&t->e, info->raw.rex.W, 0, 0, H_R8);
         emit_8(&t->e, 0x90);
         return;
     }
-    if (!t->code64 && info->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
-        info->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (info->opcode & 0xf0) == 0x40)
+    if (!t->code64 && info->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY
+        && info->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (info->opcode & 0xf0) == 0x40)
         copy_short_incdec(t, insn);
     else
         copy_body(t, insn, NULL);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Control flow. Direct exits are jumps patched from block to block ("linked"). Inside a page that is
- * always valid; across pages the exit first checks that the target page is still mapped as it was.
- * Guest calls are host calls and guest returns host returns, so the host predicts them: the host
- * return address leads to a landing that compares the guest's actual return address with the one it
- * was made for.
+/* Control flow. Direct exits are jumps patched from block to block ("linked"). Inside a page that
+ * is always valid; across pages the exit first checks that the target page is still mapped as it
+ * was. Guest calls are host calls and guest returns host returns, so the host predicts them: the
+ * host return address leads to a landing that compares the guest's actual return address with the
+ * one it was made for.
  *
  * Every cycle of guest code contains a backward direct branch, or an indirect one: these poll for
  * requests, the former by go_on, the latter through the jump cache's mask. */
@@ -86,8 +86,9 @@ static void emit_itlb_check(struct translator *t, unsigned exit, uint8_t *landin
     struct emit *e = &t->e;
     uint64_t linear = t->exits[exit].target_rip + t->block->cs_base;
     unsigned user = t->mmu == MMU_USER ? 0 : 1;
-    emit_load_vcpu(e, S0, offsetof(struct bt_vcpu, itlb) + user * sizeof(t->v->itlb[0]) +
-                              8 * itlb_index(linear));
+    emit_load_vcpu(e, S0,
+                   offsetof(struct bt_vcpu, itlb) + user * sizeof(t->v->itlb[0])
+                       + 8 * itlb_index(linear));
     emit_nops(e, -(uintptr_t)(emit_here(e) + 2) & 7);
     emit_rex(e, true, 0, 0, T1);
     emit_8(e, 0xb8 | (T1 & 7));
@@ -184,7 +185,8 @@ void translate_cold_flow(struct translator *t, const struct cold *cold)
     }
 }
 
-/* ---- conditional branches -------------------------------------------------------------------------- */
+/* ---- conditional branches
+ * -------------------------------------------------------------------------- */
 
 static void translate_jcc(struct translator *t, const struct insn *insn)
 {
@@ -254,7 +256,8 @@ static void translate_loop(struct translator *t, const struct insn *insn)
             emit_patch8(e, not_taken[i]);
 }
 
-/* ---- calls and returns ------------------------------------------------------------------------------ */
+/* ---- calls and returns
+ * ------------------------------------------------------------------------------ */
 
 static bool near_stack_inline(const struct translator *t, const struct insn *insn)
 {
@@ -384,7 +387,8 @@ static void translate_indirect(struct translator *t, const struct insn *insn, bo
 static void ret_body(struct translator *t, const struct insn *insn, const struct place *m)
 {
     struct emit *e = &t->e;
-    int32_t drop = insn->info.operand_count_visible ? (int32_t)(insn->op[0].imm.value.u & 0xffff) : 0;
+    int32_t drop =
+        insn->info.operand_count_visible ? (int32_t)(insn->op[0].imm.value.u & 0xffff) : 0;
     emit_op_mem(e, t->code64, 0x8b, T0, m->base, m->index, 0, m->disp);
     if (t->code64)
         emit_lea(e, HOME_RSP, HOME_RSP, H_NONE, 0, 8 + drop);
@@ -405,7 +409,8 @@ static void translate_ret(struct translator *t, const struct insn *insn)
     t->ended = true;
 }
 
-/* ---- dispatch ----------------------------------------------------------------------------------------- */
+/* ---- dispatch
+ * ----------------------------------------------------------------------------------------- */
 
 bool insn_is_flow(const struct insn *insn)
 {
@@ -414,9 +419,9 @@ bool insn_is_flow(const struct insn *insn)
     case ZYDIS_CATEGORY_UNCOND_BR:
     case ZYDIS_CATEGORY_CALL:
     case ZYDIS_CATEGORY_RET:
-        return insn->info.mnemonic != ZYDIS_MNEMONIC_XABORT &&
-               insn->info.mnemonic != ZYDIS_MNEMONIC_XBEGIN &&
-               insn->info.mnemonic != ZYDIS_MNEMONIC_XEND;
+        return insn->info.mnemonic != ZYDIS_MNEMONIC_XABORT
+               && insn->info.mnemonic != ZYDIS_MNEMONIC_XBEGIN
+               && insn->info.mnemonic != ZYDIS_MNEMONIC_XEND;
     default:
         return false;
     }
@@ -427,8 +432,8 @@ bool translate_flow(struct translator *t, const struct insn *insn)
     const ZydisDecodedInstruction *info = &insn->info;
     if (!insn_is_flow(insn) || insn->in_c)
         return false;
-    bool near_jump = info->meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT ||
-                     info->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
+    bool near_jump = info->meta.branch_type == ZYDIS_BRANCH_TYPE_SHORT
+                     || info->meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR;
     bool direct = insn->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE;
     if (!near_jump || (t->code64 && info->operand_width != 64))
         return false;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Guest memory operands: the address, the inline TLB lookup, and how neighbouring accesses share one.
+/* Guest memory operands: the address, the inline TLB lookup, and how neighbouring accesses share
+ * one.
  *
  *      lea   T0, [base + disp]         guest address (left out if it is just a register)
  *      rorx  T1, T0, 12
@@ -34,8 +35,8 @@ bool address_is_simple(struct translator *t, const struct insn *insn)
     int base = insn_gpr(mem->mem.base, &high);
     if (base < 0 || host_home[base] == H_NONE)
         return false;
-    if (mem->mem.segment == ZYDIS_REGISTER_FS || mem->mem.segment == ZYDIS_REGISTER_GS ||
-        (mem->mem.segment == ZYDIS_REGISTER_CS && !t->code64))
+    if (mem->mem.segment == ZYDIS_REGISTER_FS || mem->mem.segment == ZYDIS_REGISTER_GS
+        || (mem->mem.segment == ZYDIS_REGISTER_CS && !t->code64))
         return false;
     if (!t->code64 && !t->flat) /* sums that leave 32 bits miss the TLB; the helper wraps them */
         return false;
@@ -45,12 +46,18 @@ bool address_is_simple(struct translator *t, const struct insn *insn)
 static enum x86_seg segment_of(ZydisRegister reg)
 {
     switch (reg) {
-    case ZYDIS_REGISTER_ES: return SEG_ES;
-    case ZYDIS_REGISTER_CS: return SEG_CS;
-    case ZYDIS_REGISTER_SS: return SEG_SS;
-    case ZYDIS_REGISTER_FS: return SEG_FS;
-    case ZYDIS_REGISTER_GS: return SEG_GS;
-    default: return SEG_DS;
+    case ZYDIS_REGISTER_ES:
+        return SEG_ES;
+    case ZYDIS_REGISTER_CS:
+        return SEG_CS;
+    case ZYDIS_REGISTER_SS:
+        return SEG_SS;
+    case ZYDIS_REGISTER_FS:
+        return SEG_FS;
+    case ZYDIS_REGISTER_GS:
+        return SEG_GS;
+    default:
+        return SEG_DS;
     }
 }
 
@@ -79,7 +86,10 @@ static void effective_address(struct translator *t, const struct insn *insn,
     }
     unsigned b = base < 0 ? H_NONE : use_reg(t, base, T0);
     unsigned i = index < 0 ? H_NONE : index == base && b == T0 ? T0 : use_reg(t, index, T1);
-    unsigned scale = mem->mem.scale == 8 ? 3 : mem->mem.scale == 4 ? 2 : mem->mem.scale == 2 ? 1 : 0;
+    unsigned scale = mem->mem.scale == 8   ? 3
+                     : mem->mem.scale == 4 ? 2
+                     : mem->mem.scale == 2 ? 1
+                                           : 0;
     if (width == 64) {
         if (b == T0 && i == H_NONE && disp == 0)
             return;
@@ -116,8 +126,8 @@ struct address translate_address(struct translator *t, const struct insn *insn,
         }
         return address;
     }
-    if (t->flat && segment != SEG_FS && segment != SEG_GS && segment != SEG_CS &&
-        insn->info.address_width == 32)
+    if (t->flat && segment != SEG_FS && segment != SEG_GS && segment != SEG_CS
+        && insn->info.address_width == 32)
         return address;
     translate_map(t, insn);
     emit_mov_imm(e, S0, (uint32_t)segment << ACCESS_SEG_SHIFT | size | (write ? ACCESS_WRITE : 0));
@@ -133,13 +143,14 @@ static int32_t tlb_tag_offset(struct translator *t, bool write)
 
 static int32_t tlb_addend_offset(struct translator *t)
 {
-    return offsetof(struct bt_vcpu, tlb) + t->mmu * sizeof(struct bt_tlb) +
-           offsetof(struct bt_tlb, addend);
+    return offsetof(struct bt_vcpu, tlb) + t->mmu * sizeof(struct bt_tlb)
+           + offsetof(struct bt_tlb, addend);
 }
 
-/* Emits the check for [reg + low, reg + low + span) and leaves the addend in T1. Returns the hole of
- * the jump taken on a miss. */
-static uint8_t *emit_lookup(struct translator *t, unsigned reg, int32_t low, unsigned span, bool write)
+/* Emits the check for [reg + low, reg + low + span) and leaves the addend in T1. Returns the hole
+ * of the jump taken on a miss. */
+static uint8_t *emit_lookup(struct translator *t, unsigned reg, int32_t low, unsigned span,
+                            bool write)
 {
     struct emit *e = &t->e;
     unsigned address = reg;
@@ -159,8 +170,8 @@ static uint8_t *emit_lookup(struct translator *t, unsigned reg, int32_t low, uns
     return hole;
 }
 
-/* What instruction `insn` would access through the simple base `guest_base`, relative to the register
- * before it. */
+/* What instruction `insn` would access through the simple base `guest_base`, relative to the
+ * register before it. */
 static bool access_through(struct translator *t, const struct insn *insn, unsigned guest_base,
                            int32_t *disp, unsigned *size, bool *write)
 {
@@ -178,7 +189,8 @@ static bool access_through(struct translator *t, const struct insn *insn, unsign
     return *size && *size <= 64;
 }
 
-/* How far an instruction moves a register, if that is known; INT32_MIN if it is changed otherwise. */
+/* How far an instruction moves a register, if that is known; INT32_MIN if it is changed
+ * otherwise. */
 static int32_t register_move(struct translator *t, const struct insn *insn, unsigned reg)
 {
     int32_t disp, moved;
@@ -188,18 +200,18 @@ static int32_t register_move(struct translator *t, const struct insn *insn, unsi
         return moved;
     for (unsigned i = 0; i < insn->info.operand_count; i++) {
         const ZydisDecodedOperand *op = &insn->op[i];
-        if (op->type != ZYDIS_OPERAND_TYPE_REGISTER ||
-            !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) ||
-            insn_gpr(op->reg.value, &high) != (int)reg)
+        if (op->type != ZYDIS_OPERAND_TYPE_REGISTER
+            || !(op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
+            || insn_gpr(op->reg.value, &high) != (int)reg)
             continue;
         bool full = op->size == (t->code64 ? 64 : 32) && i == 0;
-        if (full && insn->info.mnemonic == ZYDIS_MNEMONIC_LEA &&
-            insn_gpr(insn->op[1].mem.base, &high) == (int)reg && t->code64 &&
-            insn->info.address_width == 64 && insn->op[1].mem.index == ZYDIS_REGISTER_NONE &&
-            ABS(insn->op[1].mem.disp.value) < SHARE_SPAN * 4)
+        if (full && insn->info.mnemonic == ZYDIS_MNEMONIC_LEA
+            && insn_gpr(insn->op[1].mem.base, &high) == (int)reg && t->code64
+            && insn->info.address_width == 64 && insn->op[1].mem.index == ZYDIS_REGISTER_NONE
+            && ABS(insn->op[1].mem.disp.value) < SHARE_SPAN * 4)
             return insn->op[1].mem.disp.value;
-        if (full && t->code64 && insn->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
-            ABS(insn->op[1].imm.value.s) < SHARE_SPAN * 4) {
+        if (full && t->code64 && insn->op[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
+            && ABS(insn->op[1].imm.value.s) < SHARE_SPAN * 4) {
             if (insn->info.mnemonic == ZYDIS_MNEMONIC_ADD)
                 return insn->op[1].imm.value.s;
             if (insn->info.mnemonic == ZYDIS_MNEMONIC_SUB)
@@ -213,9 +225,10 @@ static int32_t register_move(struct translator *t, const struct insn *insn, unsi
 /* Does emitting this instruction leave lookups valid (it may spoil T1, not more)? */
 static bool keeps_lookups(const struct insn *insn)
 {
-    return !insn->in_c && (copy_allowed(insn) || insn->info.mnemonic == ZYDIS_MNEMONIC_LEA ||
-                           insn->info.meta.category == ZYDIS_CATEGORY_NOP ||
-                           insn->info.meta.category == ZYDIS_CATEGORY_WIDENOP);
+    return !insn->in_c
+           && (copy_allowed(insn) || insn->info.mnemonic == ZYDIS_MNEMONIC_LEA
+               || insn->info.meta.category == ZYDIS_CATEGORY_NOP
+               || insn->info.meta.category == ZYDIS_CATEGORY_WIDENOP);
 }
 
 /* Does emitting it leave T1 alone? */
@@ -233,8 +246,9 @@ static bool keeps_t1(const struct insn *insn)
     return homeless <= 1;
 }
 
-/* Extends [*low, *high) over the accesses that follow and could use the same lookup. Returns how many
- * there are, the present one included; `*spoiled`: T1 is used otherwise before the last of them. */
+/* Extends [*low, *high) over the accesses that follow and could use the same lookup. Returns how
+ * many there are, the present one included; `*spoiled`: T1 is used otherwise before the last of
+ * them. */
 static unsigned share_ahead(struct translator *t, unsigned guest_base, int32_t *low, int32_t *high,
                             bool *any_write, bool *spoiled)
 {
@@ -305,15 +319,17 @@ void shared_update(struct translator *t, const struct insn *insn)
 }
 
 /* A slot whose lookup covers the access, with its addend brought into T1; or NULL. */
-static struct shared *shared_use(struct translator *t, struct address address, unsigned size, bool write)
+static struct shared *shared_use(struct translator *t, struct address address, unsigned size,
+                                 bool write)
 {
     if (address.guest_base == X86_NO_REG)
         return NULL;
     for (unsigned i = 0; i < SHARED_SLOTS; i++) {
         struct shared *shared = &t->shared[i];
-        if (!shared->valid || shared->guest_base != address.guest_base ||
-            shared->moved + address.disp < shared->low ||
-            shared->moved + address.disp + (int32_t)size > shared->high || (write && !shared->write))
+        if (!shared->valid || shared->guest_base != address.guest_base
+            || shared->moved + address.disp < shared->low
+            || shared->moved + address.disp + (int32_t)size > shared->high
+            || (write && !shared->write))
             continue;
         if (!shared->in_t1) {
             shared_spoil(t);
@@ -354,15 +370,19 @@ void translate_access(struct translator *t, const struct insn *insn, struct addr
     int32_t low = address.disp, high = address.disp + size;
     bool check_write = write, spoiled = false;
     struct shared *shared = NULL;
-    if (address.guest_base != X86_NO_REG && !(t->mode & (MODE_SINGLY | MODE_CHECKED)) &&
-        !(access & ACCESS_MASKED) && size <= 64 &&
-        share_ahead(t, address.guest_base, &low, &high, &check_write, &spoiled) > 1) {
+    if (address.guest_base != X86_NO_REG && !(t->mode & (MODE_SINGLY | MODE_CHECKED))
+        && !(access & ACCESS_MASKED) && size <= 64
+        && share_ahead(t, address.guest_base, &low, &high, &check_write, &spoiled) > 1) {
         shared = shared_new(t, address.guest_base);
-        *shared = (struct shared){ .valid = true, .write = check_write, .low = low, .high = high,
-                                   .in_t1 = true, .stored = spoiled,
+        *shared = (struct shared){ .valid = true,
+                                   .write = check_write,
+                                   .low = low,
+                                   .high = high,
+                                   .in_t1 = true,
+                                   .stored = spoiled,
                                    .guest_base = address.guest_base };
-        access = (access & ~ACCESS_SIZE) | ACCESS_SHARED | (high - low) | ACCESS_READ |
-                 (check_write ? ACCESS_WRITE : 0);
+        access = (access & ~ACCESS_SIZE) | ACCESS_SHARED | (high - low) | ACCESS_READ
+                 | (check_write ? ACCESS_WRITE : 0);
     } else {
         low = address.disp;
         high = address.disp + size;
@@ -382,8 +402,8 @@ void translate_access(struct translator *t, const struct insn *insn, struct addr
     cold->insn = insn;
     cold->address = address;
     cold->address.disp = low;
-    cold->access = access | (address.stack ? ACCESS_STACK : 0) |
-                   (shared ? 0 : access_alignment(insn, access));
+    cold->access =
+        access | (address.stack ? ACCESS_STACK : 0) | (shared ? 0 : access_alignment(insn, access));
     cold->body = body;
     cold->place = place;
     cold->resume = resume;

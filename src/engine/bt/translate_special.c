@@ -19,34 +19,35 @@ static bool is_push(const struct insn *insn)
     if (insn->info.mnemonic != ZYDIS_MNEMONIC_PUSH)
         return false;
     bool high;
-    return insn->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE ||
-           (insn->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-            insn_gpr(insn->op[0].reg.value, &high) >= 0);
+    return insn->op[0].type == ZYDIS_OPERAND_TYPE_IMMEDIATE
+           || (insn->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER
+               && insn_gpr(insn->op[0].reg.value, &high) >= 0);
 }
 
 static bool is_pop(const struct insn *insn)
 {
     bool high;
-    return insn->info.mnemonic == ZYDIS_MNEMONIC_POP &&
-           insn->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-           insn_gpr(insn->op[0].reg.value, &high) >= 0;
+    return insn->info.mnemonic == ZYDIS_MNEMONIC_POP
+           && insn->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER
+           && insn_gpr(insn->op[0].reg.value, &high) >= 0;
 }
 
 static bool is_pushf(const struct translator *t, const struct insn *insn)
 {
-    return (insn->info.mnemonic == ZYDIS_MNEMONIC_PUSHFQ || insn->info.mnemonic == ZYDIS_MNEMONIC_PUSHFD) &&
-           !(t->mode & MODE_V86);
+    return (insn->info.mnemonic == ZYDIS_MNEMONIC_PUSHFQ
+            || insn->info.mnemonic == ZYDIS_MNEMONIC_PUSHFD)
+           && !(t->mode & MODE_V86);
 }
 
-bool special_stack_access(struct translator *t, const struct insn *insn, int32_t *disp, unsigned *size,
-                          bool *write, int32_t *moved)
+bool special_stack_access(struct translator *t, const struct insn *insn, int32_t *disp,
+                          unsigned *size, bool *write, int32_t *moved)
 {
     int32_t word = t->code64 ? 8 : 4;
     if (!stack_inline(t, insn))
         return false;
     *size = word;
-    if (is_push(insn) || is_pushf(t, insn) ||
-        (insn->info.meta.category == ZYDIS_CATEGORY_CALL && !insn->mem && insn_is_flow(insn))) {
+    if (is_push(insn) || is_pushf(t, insn)
+        || (insn->info.meta.category == ZYDIS_CATEGORY_CALL && !insn->mem && insn_is_flow(insn))) {
         *disp = *moved = -word;
         *write = true;
         return true;
@@ -58,8 +59,8 @@ bool special_stack_access(struct translator *t, const struct insn *insn, int32_t
         *write = false;
         return true;
     }
-    if (insn->info.meta.category == ZYDIS_CATEGORY_RET && insn_is_flow(insn) &&
-        insn->info.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR) {
+    if (insn->info.meta.category == ZYDIS_CATEGORY_RET && insn_is_flow(insn)
+        && insn->info.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR) {
         *disp = 0;
         *moved = INT32_MIN;
         *write = false;
@@ -155,7 +156,8 @@ static void translate_lea(struct translator *t, const struct insn *insn)
     unsigned target = host_home[to] != H_NONE && size >= 32 ? host_home[to] : T0;
 
     translate_map(t, insn);
-    if (mem->base == ZYDIS_REGISTER_RIP || mem->base == ZYDIS_REGISTER_EIP || (base < 0 && index < 0)) {
+    if (mem->base == ZYDIS_REGISTER_RIP || mem->base == ZYDIS_REGISTER_EIP
+        || (base < 0 && index < 0)) {
         uint64_t value = mem->disp.value;
         if (mem->base != ZYDIS_REGISTER_NONE)
             value += insn->rip + insn->info.length;
@@ -187,7 +189,8 @@ static void translate_lea(struct translator *t, const struct insn *insn)
     }
 }
 
-/* ---- interrupt flag, SMAP ------------------------------------------------------------------------------ */
+/* ---- interrupt flag, SMAP
+ * ------------------------------------------------------------------------------ */
 
 /* cpu.rflags bit `flag` := value; spoils S0. */
 static void emit_flag(struct translator *t, int32_t mask_offset, uint32_t flag, bool set)
@@ -234,8 +237,8 @@ static void translate_ac(struct translator *t, const struct insn *insn, bool set
     translate_exit(t, next_rip(t, insn), (t->mode & ~MODE_MMU) | mmu << MODE_MMU_SHIFT, false);
 }
 
-/* The host's counter plus the guest's offset, without touching flags: the halves are joined and split
- * by rotation. */
+/* The host's counter plus the guest's offset, without touching flags: the halves are joined and
+ * split by rotation. */
 static void translate_rdtsc(struct translator *t, const struct insn *insn)
 {
     struct emit *e = &t->e;
@@ -251,7 +254,8 @@ static void translate_rdtsc(struct translator *t, const struct insn *insn)
     emit_mov32(e, H_RAX, H_RAX);
 }
 
-/* ---- FPU state ----------------------------------------------------------------------------------------- */
+/* ---- FPU state
+ * ----------------------------------------------------------------------------------------- */
 
 /* 0F AE /r or 0F C7 /r on the place. */
 static void emit_fpu_op(struct translator *t, bool wide, uint8_t opcode, unsigned reg,
@@ -264,7 +268,8 @@ static void emit_fpu_op(struct translator *t, bool wide, uint8_t opcode, unsigne
     emit_modrm_mem(e, reg, m->base, m->index, 0, m->disp);
 }
 
-/* The last instruction and operand pointers are the host's: code addresses the guest must not see. */
+/* The last instruction and operand pointers are the host's: code addresses the guest must not
+ * see. */
 static void clear_pointers(struct translator *t, const struct place *m)
 {
     for (unsigned offset = 8; offset < 24; offset += 8) {
@@ -281,13 +286,17 @@ static void xsave_body(struct translator *t, const struct insn *insn, const stru
     uint8_t opcode = 0xae;
     unsigned reg;
     switch (insn->info.mnemonic) {
-    case ZYDIS_MNEMONIC_XRSTOR: case ZYDIS_MNEMONIC_XRSTOR64:
-    case ZYDIS_MNEMONIC_XRSTORS: case ZYDIS_MNEMONIC_XRSTORS64:
+    case ZYDIS_MNEMONIC_XRSTOR:
+    case ZYDIS_MNEMONIC_XRSTOR64:
+    case ZYDIS_MNEMONIC_XRSTORS:
+    case ZYDIS_MNEMONIC_XRSTORS64:
         reg = 5; /* xrstor reads the compacted format too */
         save = false;
         break;
-    case ZYDIS_MNEMONIC_XSAVEC: case ZYDIS_MNEMONIC_XSAVEC64:
-    case ZYDIS_MNEMONIC_XSAVES: case ZYDIS_MNEMONIC_XSAVES64:
+    case ZYDIS_MNEMONIC_XSAVEC:
+    case ZYDIS_MNEMONIC_XSAVEC64:
+    case ZYDIS_MNEMONIC_XSAVES:
+    case ZYDIS_MNEMONIC_XSAVES64:
         opcode = 0xc7; /* no supervisor state is offered: xsavec is xsaves */
         reg = 4;
         break;
@@ -304,7 +313,8 @@ static void xsave_body(struct translator *t, const struct insn *insn, const stru
     emit_mov_imm(e, H_RDX, 0);
     emit_fpu_op(t, wide, opcode, reg, m);
     if (save) {
-        if (opcode == 0xc7) /* of what was asked for, xsavec writes only what is in use: XSTATE_BV */
+        if (opcode
+            == 0xc7) /* of what was asked for, xsavec writes only what is in use: XSTATE_BV */
             emit_op_mem(e, true, 0x8b, S0, T0, H_NONE, 0, 512);
         emit_and_vcpu(e, S0, opcode == 0xc7 ? S0 : H_RAX, CPU_OFFSET(bit0_mask));
         uint8_t *without = emit_jrcxz_later(e);
@@ -317,7 +327,8 @@ static void xsave_body(struct translator *t, const struct insn *insn, const stru
 
 static void fxsave_body(struct translator *t, const struct insn *insn, const struct place *m)
 {
-    emit_fpu_op(t, insn->info.raw.rex.W && (insn->info.attributes & ZYDIS_ATTRIB_HAS_REX), 0xae, 0, m);
+    emit_fpu_op(t, insn->info.raw.rex.W && (insn->info.attributes & ZYDIS_ATTRIB_HAS_REX), 0xae, 0,
+                m);
     clear_pointers(t, m);
 }
 
@@ -355,37 +366,48 @@ static bool translate_fpu_state(struct translator *t, const struct insn *insn)
     unsigned size;
     body_fn *body = xsave_body;
     switch (insn->info.mnemonic) {
-    case ZYDIS_MNEMONIC_FXSAVE: case ZYDIS_MNEMONIC_FXSAVE64:
+    case ZYDIS_MNEMONIC_FXSAVE:
+    case ZYDIS_MNEMONIC_FXSAVE64:
         size = 512;
         body = fxsave_body;
         break;
-    case ZYDIS_MNEMONIC_FRSTOR: case ZYDIS_MNEMONIC_FLDENV:
+    case ZYDIS_MNEMONIC_FRSTOR:
+    case ZYDIS_MNEMONIC_FLDENV:
         write = false;
         __attribute__((fallthrough));
-    case ZYDIS_MNEMONIC_FNSAVE: case ZYDIS_MNEMONIC_FNSTENV:
+    case ZYDIS_MNEMONIC_FNSAVE:
+    case ZYDIS_MNEMONIC_FNSTENV:
         size = insn->info.operand_width == 16 ? 14 : 28;
-        if (insn->info.mnemonic == ZYDIS_MNEMONIC_FNSAVE || insn->info.mnemonic == ZYDIS_MNEMONIC_FRSTOR)
+        if (insn->info.mnemonic == ZYDIS_MNEMONIC_FNSAVE
+            || insn->info.mnemonic == ZYDIS_MNEMONIC_FRSTOR)
             size += 80;
         body = environment_body;
         break;
-    case ZYDIS_MNEMONIC_XSAVES: case ZYDIS_MNEMONIC_XSAVES64:
+    case ZYDIS_MNEMONIC_XSAVES:
+    case ZYDIS_MNEMONIC_XSAVES64:
         if (cpu->cpl || cpu->xss || !(cpu->cr4 & CR4_OSXSAVE))
             return false;
         size = xsave_bytes(t);
         masked = true;
         break;
-    case ZYDIS_MNEMONIC_XRSTORS: case ZYDIS_MNEMONIC_XRSTORS64:
+    case ZYDIS_MNEMONIC_XRSTORS:
+    case ZYDIS_MNEMONIC_XRSTORS64:
         if (cpu->cpl || cpu->xss || !(cpu->cr4 & CR4_OSXSAVE))
             return false;
         write = false;
         masked = true;
         size = xsave_bytes(t);
         break;
-    case ZYDIS_MNEMONIC_XRSTOR: case ZYDIS_MNEMONIC_XRSTOR64:
+    case ZYDIS_MNEMONIC_XRSTOR:
+    case ZYDIS_MNEMONIC_XRSTOR64:
         write = false;
         __attribute__((fallthrough));
-    case ZYDIS_MNEMONIC_XSAVE: case ZYDIS_MNEMONIC_XSAVE64: case ZYDIS_MNEMONIC_XSAVEC:
-    case ZYDIS_MNEMONIC_XSAVEC64: case ZYDIS_MNEMONIC_XSAVEOPT: case ZYDIS_MNEMONIC_XSAVEOPT64:
+    case ZYDIS_MNEMONIC_XSAVE:
+    case ZYDIS_MNEMONIC_XSAVE64:
+    case ZYDIS_MNEMONIC_XSAVEC:
+    case ZYDIS_MNEMONIC_XSAVEC64:
+    case ZYDIS_MNEMONIC_XSAVEOPT:
+    case ZYDIS_MNEMONIC_XSAVEOPT64:
         if (!(cpu->cr4 & CR4_OSXSAVE))
             return false;
         masked = true;
@@ -398,12 +420,14 @@ static bool translate_fpu_state(struct translator *t, const struct insn *insn)
         return false;
     struct address address = translate_address(t, insn, insn->mem, size, write);
     translate_access(t, insn, address,
-                     size | ACCESS_READ | (write ? ACCESS_WRITE : 0) | (masked ? ACCESS_MASKED : 0), body);
+                     size | ACCESS_READ | (write ? ACCESS_WRITE : 0) | (masked ? ACCESS_MASKED : 0),
+                     body);
     shared_end(t);
     return true;
 }
 
-/* ---- dispatch -------------------------------------------------------------------------------------------- */
+/* ---- dispatch
+ * -------------------------------------------------------------------------------------------- */
 
 static void translate_stack_access(struct translator *t, const struct insn *insn, int32_t disp,
                                    bool write, body_fn *body)
@@ -424,10 +448,10 @@ static bool is_nop(const struct insn *insn)
     case ZYDIS_CATEGORY_CLDEMOTE:
         return !(insn->info.attributes & ZYDIS_ATTRIB_HAS_LOCK);
     default:
-        return insn->info.mnemonic == ZYDIS_MNEMONIC_ENDBR64 ||
-               insn->info.mnemonic == ZYDIS_MNEMONIC_ENDBR32 ||
-               insn->info.mnemonic == ZYDIS_MNEMONIC_RDSSPD ||
-               insn->info.mnemonic == ZYDIS_MNEMONIC_RDSSPQ;
+        return insn->info.mnemonic == ZYDIS_MNEMONIC_ENDBR64
+               || insn->info.mnemonic == ZYDIS_MNEMONIC_ENDBR32
+               || insn->info.mnemonic == ZYDIS_MNEMONIC_RDSSPD
+               || insn->info.mnemonic == ZYDIS_MNEMONIC_RDSSPQ;
     }
 }
 
@@ -465,8 +489,8 @@ bool translate_special(struct translator *t, const struct insn *insn)
         return true;
     case ZYDIS_MNEMONIC_STAC:
     case ZYDIS_MNEMONIC_CLAC:
-        if (!kernel || !t->code64 || (t->mode & (MODE_STEP | MODE_ONE)) ||
-            !x86_has(&t->v->cpu, HAS_SMAP))
+        if (!kernel || !t->code64 || (t->mode & (MODE_STEP | MODE_ONE))
+            || !x86_has(&t->v->cpu, HAS_SMAP))
             return false;
         translate_ac(t, insn, insn->info.mnemonic == ZYDIS_MNEMONIC_STAC);
         return true;

@@ -241,8 +241,9 @@ static void sregs_fetch(struct vcpu *vcpu)
     X(rbx, RBX) \
     X(rsp, RSP) \
     X(rbp, RBP) \
-    X(rsi, RSI) X(rdi, RDI) X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11) X(r12, R12) X(r13, R13) \
-        X(r14, R14) X(r15, R15)
+    X(rsi, RSI) \
+    X(rdi, RDI) \
+    X(r8, R8) X(r9, R9) X(r10, R10) X(r11, R11) X(r12, R12) X(r13, R13) X(r14, R14) X(r15, R15)
 
 static bool regs_load(struct vcpu *vcpu, GError **error)
 {
@@ -432,7 +433,7 @@ void kvm_state_get(struct vcpu *vcpu)
     if (tsc_exchange(state->fd, false, &vcpu->cpu->tsc_offset))
         state->tsc_offset = vcpu->cpu->tsc_offset;
     events_fetch(vcpu);
-    /* A guest clock that stood still shall not look like a hung CPU; refused without such a clock.
-     */
+    /* A guest clock that stood still shall not look like a hung CPU; refused without such a
+     * clock. */
     ioctl(state->fd, KVM_KVMCLOCK_CTRL, 0);
 }

@@ -178,8 +178,8 @@ void engine_run(struct engine *engine, const struct sequence *cases, unsigned co
     }
     for (unsigned *next = list; left;) {
         struct fuzz_reply reply;
-        /* once a batch has failed, small careful ones: the failing case is the first without result
-         */
+        /* once a batch has failed, small careful ones: the failing case is the first without
+         * result */
         unsigned part = careful && left > 1000 ? 1000 : left;
         write_batch(engine, cases, next, part, xcr0, careful, outcomes != NULL);
         finish(engine, start(engine));

@@ -40,8 +40,8 @@ static void xsetbv(uint32_t value)
     asm volatile("xsetbv" : : "c"(0), "a"(value), "d"(0));
 }
 
-/* Where CPL 3 finds the stubs: the frame's user mapping, moved out of the way of what cases touch.
- */
+/* Where CPL 3 finds the stubs: the frame's user mapping, moved out of the way of what cases
+ * touch. */
 #define STUB_SLOT 200u
 #define STUB_ADDRESS(p) ((word)(p) + ((word)STUB_SLOT << 39))
 

@@ -11,8 +11,8 @@ struct outcome {
     uint8_t data[FUZZ_DATA_PAGES * FUZZ_PAGE];
 };
 
-/* Maps the case's pages at their addresses. False, with a message on stderr, if this host cannot.
- */
+/* Maps the case's pages at their addresses. False, with a message on stderr, if this host
+ * cannot. */
 bool native_init(void);
 uint32_t native_xcr0(void);
 extern uint32_t native_ignored_flags; /* see fuzz_normalize() */

@@ -210,12 +210,12 @@ unsigned put_instruction(struct context *context, const struct form *form, uint6
     }
     if (in->mnemonic != form->mnemonic || !instruction_allowed(in, operands))
         return 0;
-    /* EVEX.X has no meaning beside a general register. Zen 5 then reads RSP without the pushes and pops
-     * that its stack engine still has to account for. */
+    /* EVEX.X has no meaning beside a general register. Zen 5 then reads RSP without the pushes and
+     * pops that its stack engine still has to account for. */
     for (unsigned i = 0; i < in->operand_count; i++)
-        if (parts.rm & 16 && operands[i].encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM &&
-            operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER &&
-            ZydisRegisterGetClass(operands[i].reg.value) <= ZYDIS_REGCLASS_GPR64)
+        if (parts.rm & 16 && operands[i].encoding == ZYDIS_OPERAND_ENCODING_MODRM_RM
+            && operands[i].type == ZYDIS_OPERAND_TYPE_REGISTER
+            && ZydisRegisterGetClass(operands[i].reg.value) <= ZYDIS_REGCLASS_GPR64)
             return 0;
     memcpy(out, bytes, in->length);
     return in->length;

@@ -118,8 +118,8 @@ enum vector {
 #define USER_ADDRESS(p) ((void *)((word)(p) + (sizeof(word) == 8 ? (word)USER_BASE : 0)))
 #define PAGE_SIZE 4096u
 
-/* What an exception or interrupt leaves on the stack; the order is that of the pushes in traps.S.
- */
+/* What an exception or interrupt leaves on the stack; the order is that of the pushes in
+ * traps.S. */
 struct frame {
 #ifdef __x86_64__
     word r15, r14, r13, r12, r11, r10, r9, r8;

@@ -36,8 +36,8 @@ static struct vm *machine_new(const char *cpu, bool own_irqchip, GError **error)
     return vm;
 }
 
-/* Runs `code`, which ends in `hlt`, in the state vcpu->cpu describes, until it halts with RDI = 1.
- */
+/* Runs `code`, which ends in `hlt`, in the state vcpu->cpu describes, until it halts with RDI =
+ * 1. */
 static bool run(struct vm *vm, const uint8_t *code, size_t size)
 {
     struct vcpu *vcpu = vm->vcpus[0];

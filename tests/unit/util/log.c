@@ -23,21 +23,21 @@ static void test_categories(void)
         g_autoptr(GError) error = NULL;
         unsigned mask = 0;
         bool valid = log_parse_categories(lists[i].text, &mask, &error);
-        tap_ok(valid == lists[i].valid && valid == !error && mask == lists[i].mask,
-               "-d '%s' is %s", lists[i].text, lists[i].valid ? "valid" : "refused");
+        tap_ok(valid == lists[i].valid && valid == !error && mask == lists[i].mask, "-d '%s' is %s",
+               lists[i].text, lists[i].valid ? "valid" : "refused");
     }
     g_autoptr(GError) error = NULL;
     unsigned mask;
     log_parse_categories("guest_error", &mask, &error);
-    tap_is(error->message,
-           "log category 'guest_error' is unknown; did you mean 'guest_errors'?",
+    tap_is(error->message, "log category 'guest_error' is unknown; did you mean 'guest_errors'?",
            "the refusal names the nearest category");
 }
 
 static void test_file(void)
 {
     g_autoptr(GError) error = NULL;
-    tap_ok(!log_open("/nonexistent/log", &error) && error, "a log file that cannot be opened is an error");
+    tap_ok(!log_open("/nonexistent/log", &error) && error,
+           "a log file that cannot be opened is an error");
 
     g_autofree char *path = g_build_filename(g_get_tmp_dir(), "yado-unit-log", NULL);
     tap_ok(log_open(path, NULL), "a log file can be opened");

@@ -6,8 +6,8 @@
 
 #include "tap.h"
 
-static const char *const option_names[] = { "accel", "append", "kernel", "machine", "microvm",
-                                            "serial", "smp", NULL };
+static const char *const option_names[] = { "accel",   "append", "kernel", "machine",
+                                            "microvm", "serial", "smp",    NULL };
 
 static const struct {
     const char *word, *nearest; /* NULL: no hint */
@@ -28,7 +28,8 @@ static void test_hints(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(hints); i++) {
         g_autofree char *expected = hints[i].nearest
-            ? g_strdup_printf("; did you mean '%s'?", hints[i].nearest) : g_strdup("");
+                                        ? g_strdup_printf("; did you mean '%s'?", hints[i].nearest)
+                                        : g_strdup("");
         g_autofree char *name = g_strdup_printf("hint for '%s'", hints[i].word);
         tap_is(hint_nearest(hints[i].word, option_names), expected, name);
     }

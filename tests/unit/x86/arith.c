@@ -25,8 +25,8 @@ static unsigned random_below(unsigned bound)
     return (random64() >> 20) % bound;
 }
 
-/* What may follow the prefixes. The ModRM byte is made up: [RDI], and a fixed or random register.
- */
+/* What may follow the prefixes. The ModRM byte is made up: [RDI], and a fixed or random
+ * register. */
 static const struct template
 {
     const char *opcode; /* hexadecimal */

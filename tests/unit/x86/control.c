@@ -79,10 +79,12 @@ static void check_mode_switches(void)
     f->cpu.seg[SEG_CS] = (struct x86_segment){ .limit = 0xffff, .attr = 0x9b };
     f->cpu.rip = 0x1000;
     f->cpu.regs[RAX] = f->cpu.cr0 | CR0_PE;
-    tap_ok(fake_run(f, "0f 22 c0") == NO_FAULT && f->next == X86_JUMP && x86_protected(&f->cpu) &&
-           f->cpu.cpl == 0, "protected mode");
-    tap_ok(fake_run(f, "66 ea 00 20 00 00 08 00") == NO_FAULT &&
-           (f->cpu.seg[SEG_CS].attr & SEG_ATTR_DB), "32-bit code");
+    tap_ok(fake_run(f, "0f 22 c0") == NO_FAULT && f->next == X86_JUMP && x86_protected(&f->cpu)
+               && f->cpu.cpl == 0,
+           "protected mode");
+    tap_ok(fake_run(f, "66 ea 00 20 00 00 08 00") == NO_FAULT
+               && (f->cpu.seg[SEG_CS].attr & SEG_ATTR_DB),
+           "32-bit code");
     poke(f, PML4, (PML4 + 0x1000) | 7, 8);
     poke(f, PML4 + 0x1000, 0x87, 8);
     f->cpu.regs[RAX] = CR4_PAE;
@@ -96,8 +98,9 @@ static void check_mode_switches(void)
     f->cpu.regs[RAX] = f->cpu.cr0 | CR0_PG;
     tap_ok(fake_run(f, "0f 22 c0") == NO_FAULT && x86_long_mode(&f->cpu) && !x86_code64(&f->cpu),
            "compatibility mode");
-    tap_ok(fake_run(f, "ea 00 30 00 00 28 00") == NO_FAULT && x86_code64(&f->cpu) &&
-           f->cpu.rip == 0x3000, "64-bit code");
+    tap_ok(fake_run(f, "ea 00 30 00 00 28 00") == NO_FAULT && x86_code64(&f->cpu)
+               && f->cpu.rip == 0x3000,
+           "64-bit code");
     poke(f, 0x5000, 0x4000, 4);
     poke(f, 0x5004, SEL_CODE32, 2);
     f->cpu.regs[RAX] = 0x5000;
@@ -113,8 +116,9 @@ static void check_flags(void)
 {
     struct fake *f = setup_long(0);
 
-    tap_ok(fake_run(f, "fb") == NO_FAULT && f->cpu.int_shadow && (f->cpu.rflags & FLAG_IF) &&
-           f->next == X86_JUMP, "STI casts a shadow");
+    tap_ok(fake_run(f, "fb") == NO_FAULT && f->cpu.int_shadow && (f->cpu.rflags & FLAG_IF)
+               && f->next == X86_JUMP,
+           "STI casts a shadow");
     f->cpu.int_shadow = false;
     fake_run(f, "fb");
     tap_ok(!f->cpu.int_shadow, "but not when IF is already set");
@@ -122,15 +126,18 @@ static void check_flags(void)
     tap_ok(peek(f, f->cpu.regs[RSP], 8) == (FLAG_FIXED | FLAG_IF), "PUSHF");
     poke(f, f->cpu.regs[RSP], ~0ull, 8);
     fake_run(f, "9d");
-    tap_ok(f->cpu.rflags == (FLAG_FIXED | FLAGS_ARITHMETIC | FLAG_TF | FLAG_IF | FLAG_DF |
-                             FLAG_IOPL | FLAG_NT | FLAG_AC | FLAG_ID), "POPF in ring 0");
+    tap_ok(f->cpu.rflags
+               == (FLAG_FIXED | FLAGS_ARITHMETIC | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT
+                   | FLAG_AC | FLAG_ID),
+           "POPF in ring 0");
     fake_free(f);
 
     f = setup_long(3);
     poke(f, f->cpu.regs[RSP], ~0ull, 8);
     fake_run(f, "9d");
-    tap_ok(f->cpu.rflags == (FLAG_FIXED | FLAGS_ARITHMETIC | FLAG_TF | FLAG_DF | FLAG_NT |
-                             FLAG_AC | FLAG_ID), "POPF in ring 3");
+    tap_ok(f->cpu.rflags
+               == (FLAG_FIXED | FLAGS_ARITHMETIC | FLAG_TF | FLAG_DF | FLAG_NT | FLAG_AC | FLAG_ID),
+           "POPF in ring 3");
     f->cpu.cr4 |= CR4_UMIP;
     tap_ok(fake_run(f, "0f 01 04 25 00 00 20 00") == VECTOR_GP, "SGDT under UMIP");
     f->cpu.cr4 &= ~(uint64_t)CR4_UMIP;
@@ -172,8 +179,9 @@ static void check_xsave(void)
     f->cpu.cr4 |= CR4_OSXSAVE | CR4_OSFXSR;
     f->cpu.xcr0 = f->cpu.model->features[FEATURE_XCR0];
     f->cpu.regs[RDI] = area;
-    tap_ok(fake_run(f, "0f ae 07") == NO_FAULT && peek(f, area, 2) == 0x37f &&
-           (peek(f, area + 24, 4) & ~0x3full) == mxcsr, "FXSAVE");
+    tap_ok(fake_run(f, "0f ae 07") == NO_FAULT && peek(f, area, 2) == 0x37f
+               && (peek(f, area + 24, 4) & ~0x3full) == mxcsr,
+           "FXSAVE");
     memcpy(before, f->ram + area, sizeof(before));
     poke(f, area + 24, 0x3f80, 4); /* rounding mode */
     tap_ok(fake_run(f, "0f ae 0f") == NO_FAULT, "FXRSTOR");
@@ -207,8 +215,9 @@ static void check_xsave(void)
     f->cpu.cr0 &= ~(uint64_t)CR0_TS;
     poke(f, area + 528, 0, 8);
     if (f->cpu.model->features[FEATURE_XSAVE_EAX] & 2) {
-        tap_ok(fake_run(f, "48 0f c7 27") == NO_FAULT &&
-               peek(f, area + 520, 8) == (f->cpu.xcr0 | 1ull << 63), "XSAVEC64");
+        tap_ok(fake_run(f, "48 0f c7 27") == NO_FAULT
+                   && peek(f, area + 520, 8) == (f->cpu.xcr0 | 1ull << 63),
+               "XSAVEC64");
         tap_ok(fake_run(f, "48 0f ae 2f") == NO_FAULT, "XRSTOR64 of the compacted form");
     }
     f->cpu.cr4 &= ~(uint64_t)CR4_OSXSAVE;
@@ -224,9 +233,10 @@ static void check_reset(void)
     f->cpu.delivering = X86_DELIVERING_DOUBLE_FAULT;
     f->cpu.pat = 0;
     x86_cpu_reset(&f->cpu, true);
-    tap_ok(f->cpu.rip == 0xfff0 && f->cpu.seg[SEG_CS].base == 0xffff0000u && !f->cpu.efer &&
-           !f->cpu.cr4 && (f->cpu.cr0 & ~0x60000000ull) == 0x10 && f->cpu.cpl == 0 &&
-           !f->cpu.delivering && f->cpu.pat == 0, "INIT");
+    tap_ok(f->cpu.rip == 0xfff0 && f->cpu.seg[SEG_CS].base == 0xffff0000u && !f->cpu.efer
+               && !f->cpu.cr4 && (f->cpu.cr0 & ~0x60000000ull) == 0x10 && f->cpu.cpl == 0
+               && !f->cpu.delivering && f->cpu.pat == 0,
+           "INIT");
     x86_cpu_reset(&f->cpu, false);
     tap_ok(f->cpu.cr0 == 0x60000010 && f->cpu.pat == 0x0007040600070406ull, "power-on");
     fake_free(f);

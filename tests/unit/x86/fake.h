@@ -128,14 +128,28 @@ static uint64_t fake_tsc(struct x86_cpu *cpu)
 }
 static const struct x86_engine_ops fake_ops = {
     .unwind = fake_unwind,
-    .lookup = fake_lookup, .ram = fake_ram, .fill = fake_fill, .flush_all = fake_flush_all,
-    .flush_page = fake_flush_page, .mode_changed = fake_nothing, .phys_read = fake_phys_read,
-    .phys_write = fake_phys_write, .phys_cas = fake_phys_cas, .io_read = fake_io_read,
-    .io_write = fake_io_write, .apic_tpr_read = fake_tpr_read, .apic_tpr_write = fake_tpr_write,
-    .apic_msr_read = fake_msr_read, .apic_msr_write = fake_msr_write,
-    .pv_msr_read = fake_msr_read, .pv_msr_write = fake_msr_write, .halt = fake_halt,
-    .interrupts_changed = fake_nothing, .fpu_to_memory = fake_nothing,
-    .fpu_from_memory = fake_nothing, .tsc_read = fake_tsc,
+    .lookup = fake_lookup,
+    .ram = fake_ram,
+    .fill = fake_fill,
+    .flush_all = fake_flush_all,
+    .flush_page = fake_flush_page,
+    .mode_changed = fake_nothing,
+    .phys_read = fake_phys_read,
+    .phys_write = fake_phys_write,
+    .phys_cas = fake_phys_cas,
+    .io_read = fake_io_read,
+    .io_write = fake_io_write,
+    .apic_tpr_read = fake_tpr_read,
+    .apic_tpr_write = fake_tpr_write,
+    .apic_msr_read = fake_msr_read,
+    .apic_msr_write = fake_msr_write,
+    .pv_msr_read = fake_msr_read,
+    .pv_msr_write = fake_msr_write,
+    .halt = fake_halt,
+    .interrupts_changed = fake_nothing,
+    .fpu_to_memory = fake_nothing,
+    .fpu_from_memory = fake_nothing,
+    .tsc_read = fake_tsc,
 };
 
 /* A machine in reset state with the model `model` and empty RAM. */
@@ -188,14 +202,14 @@ static uint64_t descriptor(uint32_t base, uint32_t limit, uint32_t attr)
 {
     if (attr & SEG_ATTR_G)
         limit >>= 12;
-    return (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 | (uint64_t)(attr & 0xf0ff) << 40 |
-           (uint64_t)(limit >> 16 & 15) << 48 | (uint64_t)(base >> 24) << 56;
+    return (limit & 0xffff) | (uint64_t)(base & 0xffffff) << 16 | (uint64_t)(attr & 0xf0ff) << 40
+           | (uint64_t)(limit >> 16 & 15) << 48 | (uint64_t)(base >> 24) << 56;
 }
 G_GNUC_UNUSED
 static uint64_t gate(uint16_t selector, uint32_t offset, uint32_t type_dpl_p)
 {
-    return (offset & 0xffff) | (uint64_t)selector << 16 | (uint64_t)type_dpl_p << 40 |
-           (uint64_t)(offset >> 16) << 48;
+    return (offset & 0xffff) | (uint64_t)selector << 16 | (uint64_t)type_dpl_p << 40
+           | (uint64_t)(offset >> 16) << 48;
 }
 
 G_GNUC_UNUSED
@@ -217,12 +231,14 @@ static const char *fake_decode(struct fake *f, const char *bytes, struct x86_ins
         code[length++] = byte;
     }
     ZydisDecoderInit(&decoder,
-                     wide ? ZYDIS_MACHINE_MODE_LONG_64 : big ? ZYDIS_MACHINE_MODE_LEGACY_32
-                          : ZYDIS_MACHINE_MODE_LEGACY_16,
-                     wide ? ZYDIS_STACK_WIDTH_64 : big ? ZYDIS_STACK_WIDTH_32
-                                                       : ZYDIS_STACK_WIDTH_16);
-    if (ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder, code, length, &info, operands)) ||
-        info.length != length)
+                     wide  ? ZYDIS_MACHINE_MODE_LONG_64
+                     : big ? ZYDIS_MACHINE_MODE_LEGACY_32
+                           : ZYDIS_MACHINE_MODE_LEGACY_16,
+                     wide  ? ZYDIS_STACK_WIDTH_64
+                     : big ? ZYDIS_STACK_WIDTH_32
+                           : ZYDIS_STACK_WIDTH_16);
+    if (ZYAN_FAILED(ZydisDecoderDecodeFull(&decoder, code, length, &info, operands))
+        || info.length != length)
         return "decode";
     x86_insn_make(insn, &info, operands);
     return NULL;

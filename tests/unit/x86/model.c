@@ -58,8 +58,7 @@ static void check_rows(void)
             x86_model_cpuid(model, 0, rows[n].leaf, rows[n].subleaf, out);
         if (!tap_ok(model && (out[rows[n].reg] & rows[n].mask) == rows[n].value, "%s: %s",
                     rows[n].text, rows[n].name))
-            tap_note("%s", model ? g_strdup_printf("got 0x%x", out[rows[n].reg])
-                                 : error->message);
+            tap_note("%s", model ? g_strdup_printf("got 0x%x", out[rows[n].reg]) : error->message);
         x86_model_free(model);
     }
 }
@@ -111,11 +110,20 @@ static void check_dynamic(void)
 static void check_all_named(void)
 {
     static const char *const names[] = {
-        "host", "qemu32", "kvm64", "kvm32", "Conroe", "Penryn", "Westmere", "SandyBridge",
-        "IvyBridge", "Haswell", "Broadwell", "Skylake-Client", "Skylake-Server",
-        "Cascadelake-Server", "Cooperlake", "Icelake-Server", "SapphireRapids", "Opteron_G1",
-        "Opteron_G2", "Opteron_G3", "Opteron_G4", "Opteron_G5", "EPYC", "EPYC-Rome", "EPYC-Milan",
-        "EPYC-Genoa", "EPYC-v4",
+        "host",           "qemu32",
+        "kvm64",          "kvm32",
+        "Conroe",         "Penryn",
+        "Westmere",       "SandyBridge",
+        "IvyBridge",      "Haswell",
+        "Broadwell",      "Skylake-Client",
+        "Skylake-Server", "Cascadelake-Server",
+        "Cooperlake",     "Icelake-Server",
+        "SapphireRapids", "Opteron_G1",
+        "Opteron_G2",     "Opteron_G3",
+        "Opteron_G4",     "Opteron_G5",
+        "EPYC",           "EPYC-Rome",
+        "EPYC-Milan",     "EPYC-Genoa",
+        "EPYC-v4",
     };
 
     for (unsigned n = 0; n < G_N_ELEMENTS(names); n++) {

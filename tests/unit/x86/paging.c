@@ -28,8 +28,8 @@ static const struct row {
     { "32-bit write", FORM32, P | W, P | W, 0, 0, 0, 0, X86_WRITE, OK, A | D },
     { "32-bit user read of supervisor page", FORM32, P, P, 0, 0, 0, 0, X86_USER,
       PF_PRESENT | PF_USER, 0 },
-    { "32-bit user bit missing above", FORM32, P, P | U, 0, 0, 0, 0, X86_USER,
-      PF_PRESENT | PF_USER, 0 },
+    { "32-bit user bit missing above", FORM32, P, P | U, 0, 0, 0, 0, X86_USER, PF_PRESENT | PF_USER,
+      0 },
     { "32-bit user write to read-only", FORM32, P | W | U, P | U, 0, 0, 0, 0, X86_USER | X86_WRITE,
       PF_PRESENT | PF_USER | PF_WRITE, 0 },
     { "32-bit supervisor write to read-only, WP clear", FORM32, P, P, 0, 0, 0, 0, X86_WRITE, OK,
@@ -47,8 +47,8 @@ static const struct row {
     { "PAE", FORM_PAE, P, P, 0, CR4_PAE, 0, 0, X86_READ, OK, A },
     { "PAE NX reserved without NXE", FORM_PAE, P, P | NX, 0, CR4_PAE, 0, 0, X86_READ,
       PF_PRESENT | PF_RSVD, 0 },
-    { "PAE NX fetch", FORM_PAE, P, P | NX, 0, CR4_PAE, EFER_NXE, 0, X86_EXEC,
-      PF_PRESENT | PF_FETCH, 0 },
+    { "PAE NX fetch", FORM_PAE, P, P | NX, 0, CR4_PAE, EFER_NXE, 0, X86_EXEC, PF_PRESENT | PF_FETCH,
+      0 },
     { "PAE bit 52 reserved", FORM_PAE, P, P | 1ull << 52, 0, CR4_PAE, EFER_NXE, 0, X86_READ,
       PF_PRESENT | PF_RSVD, 0 },
     { "PAE 2 MiB", FORM_PAE_2M, P, P | W | PS, 0, CR4_PAE, 0, 0, X86_WRITE, OK, A | D },
@@ -72,15 +72,15 @@ static const struct row {
       EFER_LMA | EFER_NXE, 0, X86_EXEC, OK, A },
     { "SMAP: supervisor read of a user page", FORM_4L, P | U, P | U, 0, CR4_PAE | CR4_SMAP,
       EFER_LMA, 0, X86_READ, PF_PRESENT, 0 },
-    { "SMAP with AC", FORM_4L, P | U, P | U, 0, CR4_PAE | CR4_SMAP, EFER_LMA, FLAG_AC, X86_READ,
-      OK, A },
+    { "SMAP with AC", FORM_4L, P | U, P | U, 0, CR4_PAE | CR4_SMAP, EFER_LMA, FLAG_AC, X86_READ, OK,
+      A },
     { "SMAP with AC, implicit", FORM_4L, P | U, P | U, 0, CR4_PAE | CR4_SMAP, EFER_LMA, FLAG_AC,
       X86_READ | X86_IMPLICIT, PF_PRESENT, 0 },
     { "SMAP does not stop fetches", FORM_4L, P | U, P | U, 0, CR4_PAE | CR4_SMAP, EFER_LMA, 0,
       X86_EXEC, OK, A },
     { "2 MiB", FORM_4L_2M, P | W, P | W | PS, 0, CR4_PAE, EFER_LMA, 0, X86_WRITE, OK, A | D },
-    { "2 MiB PAT bit is legal", FORM_4L_2M, P, P | PS | 1u << 12, 0, CR4_PAE, EFER_LMA, 0,
-      X86_READ, OK, A },
+    { "2 MiB PAT bit is legal", FORM_4L_2M, P, P | PS | 1u << 12, 0, CR4_PAE, EFER_LMA, 0, X86_READ,
+      OK, A },
     { "2 MiB reserved bit 20", FORM_4L_2M, P, P | PS | 1u << 20, 0, CR4_PAE, EFER_LMA, 0, X86_READ,
       PF_PRESENT | PF_RSVD, 0 },
     { "1 GiB", FORM_4L_1G, P | W, P | W | PS, 0, CR4_PAE, EFER_LMA, 0, X86_WRITE, OK, A | D },
@@ -137,8 +137,8 @@ static uint64_t build(struct fake *f, const struct row *row, unsigned *size)
 
 static void check(const struct row *row)
 {
-    static const uint32_t offset_mask[] = { 0, 0xfff, 0x3fffff, 0xfff, 0x1fffff, 0xfff, 0x1fffff,
-                                            0x3fffffff };
+    static const uint32_t offset_mask[] = { 0,        0xfff, 0x3fffff, 0xfff,
+                                            0x1fffff, 0xfff, 0x1fffff, 0x3fffffff };
     struct fake *f = fake_new("max");
     struct x86_walk walk;
     unsigned size;
@@ -156,8 +156,9 @@ static void check(const struct row *row)
         if (ok || walk.error != row->error)
             tap_note("%s, error 0x%x", ok ? "succeeded" : "failed", walk.error);
     } else {
-        expected = row->form == FLAT ? LINEAR
-                 : (LINEAR & offset_mask[row->form]) | (row->form == FORM_4L_1G ? 0 : TARGET);
+        expected = row->form == FLAT
+                       ? LINEAR
+                       : (LINEAR & offset_mask[row->form]) | (row->form == FORM_4L_1G ? 0 : TARGET);
         tap_ok(ok && walk.gpa == expected, "%s: translates", row->name);
         if (!ok || walk.gpa != expected)
             tap_note("ok %d, error 0x%x, gpa 0x%" G_GINT64_MODIFIER "x", ok, walk.error, walk.gpa);

@@ -7,16 +7,36 @@
 #include "fake.h"
 
 enum {
-    GDT = 0x10000, IDT = 0x11000, TSS = 0x12000, TSS2 = 0x13000, PML4 = 0x14000, LDT = 0x16000,
-    KERNEL_STACK = 0x20000, IST_STACK = 0x28000, USER_STACK = 0x30000, CODE = 0x40000,
+    GDT = 0x10000,
+    IDT = 0x11000,
+    TSS = 0x12000,
+    TSS2 = 0x13000,
+    PML4 = 0x14000,
+    LDT = 0x16000,
+    KERNEL_STACK = 0x20000,
+    IST_STACK = 0x28000,
+    USER_STACK = 0x30000,
+    CODE = 0x40000,
     HANDLER = 0x50000,
 };
 enum {
-    SEL_CODE32 = 0x08, SEL_DATA = 0x10, SEL_USER_CODE32 = 0x18 | 3, SEL_USER_DATA = 0x20 | 3,
-    SEL_CODE64 = 0x28, SEL_USER_CODE64 = 0x30 | 3, SEL_TSS = 0x38, SEL_TSS2 = 0x48,
+    SEL_CODE32 = 0x08,
+    SEL_DATA = 0x10,
+    SEL_USER_CODE32 = 0x18 | 3,
+    SEL_USER_DATA = 0x20 | 3,
+    SEL_CODE64 = 0x28,
+    SEL_USER_CODE64 = 0x30 | 3,
+    SEL_TSS = 0x38,
+    SEL_TSS2 = 0x48,
     SEL_GATE = 0x50,
-    SEL_ABSENT = 0x60, SEL_CODE16 = 0x68, SEL_READONLY = 0x70, SEL_LDT = 0x78,
-    SEL_CONFORMING = 0x88, SEL_TASK_GATE = 0x90, SEL_EXEC_ONLY = 0x98, SEL_END = 0xa0,
+    SEL_ABSENT = 0x60,
+    SEL_CODE16 = 0x68,
+    SEL_READONLY = 0x70,
+    SEL_LDT = 0x78,
+    SEL_CONFORMING = 0x88,
+    SEL_TASK_GATE = 0x90,
+    SEL_EXEC_ONLY = 0x98,
+    SEL_END = 0xa0,
 };
 #define ATTR_CODE32 0xc09bu
 #define ATTR_DATA 0xc093u
@@ -29,11 +49,16 @@ static void setup_tables(struct fake *f, bool wide)
         uint16_t selector;
         uint32_t attr;
     } flat[] = {
-        { SEL_CODE32, ATTR_CODE32 }, { SEL_DATA, ATTR_DATA },
-        { SEL_USER_CODE32, ATTR_CODE32 | ATTR_DPL3 }, { SEL_USER_DATA, ATTR_DATA | ATTR_DPL3 },
-        { SEL_CODE64, ATTR_CODE64 }, { SEL_USER_CODE64, ATTR_CODE64 | ATTR_DPL3 },
-        { SEL_ABSENT, ATTR_CODE32 & ~0x80u }, { SEL_READONLY, 0xc091 },
-        { SEL_CONFORMING, 0xc09f }, { SEL_EXEC_ONLY, 0xc099 },
+        { SEL_CODE32, ATTR_CODE32 },
+        { SEL_DATA, ATTR_DATA },
+        { SEL_USER_CODE32, ATTR_CODE32 | ATTR_DPL3 },
+        { SEL_USER_DATA, ATTR_DATA | ATTR_DPL3 },
+        { SEL_CODE64, ATTR_CODE64 },
+        { SEL_USER_CODE64, ATTR_CODE64 | ATTR_DPL3 },
+        { SEL_ABSENT, ATTR_CODE32 & ~0x80u },
+        { SEL_READONLY, 0xc091 },
+        { SEL_CONFORMING, 0xc09f },
+        { SEL_EXEC_ONLY, 0xc099 },
     };
 
     for (unsigned n = 0; n < G_N_ELEMENTS(flat); n++)
@@ -45,8 +70,9 @@ static void setup_tables(struct fake *f, bool wide)
         poke(f, GDT + SEL_TSS2, descriptor(TSS2, 0x67, 0x89), 8);
     f->cpu.gdt = (struct x86_table){ GDT, SEL_END - 1 };
     f->cpu.idt = (struct x86_table){ IDT, wide ? 0xfff : 0x7ff };
-    f->cpu.tr = (struct x86_segment){ .base = TSS, .limit = wide ? 0x67 : 0x2067, .attr = 0x8b,
-                                      .selector = SEL_TSS };
+    f->cpu.tr = (struct x86_segment){
+        .base = TSS, .limit = wide ? 0x67 : 0x2067, .attr = 0x8b, .selector = SEL_TSS
+    };
     f->cpu.ldt.attr = SEG_ATTR_UNUSABLE;
 }
 
@@ -105,8 +131,8 @@ static struct fake *setup_long(unsigned cpl)
     poke(f, TSS + 0x24, IST_STACK, 8);
     setup_ring(f, cpl, cpl ? SEL_USER_CODE64 : SEL_CODE64, ATTR_CODE64);
     for (unsigned n = 0; n < 256; n++)
-        poke(f, IDT + n * 16,
-             gate(SEL_CODE64, HANDLER + n * 16, n == 3 || n == 0x80 ? 0xee : 0x8e), 8);
+        poke(f, IDT + n * 16, gate(SEL_CODE64, HANDLER + n * 16, n == 3 || n == 0x80 ? 0xee : 0x8e),
+             8);
     return f;
 }
 
