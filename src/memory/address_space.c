@@ -309,6 +309,15 @@ void ram_written_listen(struct address_space *space,
     g_array_append_val(space->write_listeners, listener);
 }
 
+void ram_written(struct address_space *space, uint64_t gpa, uint64_t length)
+{
+    for (guint i = 0; i < space->write_listeners->len; i++) {
+        struct write_listener *listener =
+            &g_array_index(space->write_listeners, struct write_listener, i);
+        listener->written(listener->opaque, gpa, length);
+    }
+}
+
 bool dma_read(struct address_space *space, uint64_t gpa, void *buffer, uint64_t length)
 {
     uint8_t *out = buffer;
@@ -335,12 +344,8 @@ bool dma_write(struct address_space *space, uint64_t gpa, const void *buffer, ui
         if (!host)
             return false;
         run = MIN(run, length);
-        for (guint i = 0; i < space->write_listeners->len; i++) {
-            struct write_listener *listener =
-                &g_array_index(space->write_listeners, struct write_listener, i);
-            listener->written(listener->opaque, gpa, run);
-        }
         memcpy(host, in, run);
+        ram_written(space, gpa, run);
         gpa += run;
         in += run;
         length -= run;

@@ -81,10 +81,14 @@ void address_space_write(struct address_space *space, uint64_t addr, uint64_t va
 bool dma_read(struct address_space *space, uint64_t gpa, void *buffer, uint64_t length);
 bool dma_write(struct address_space *space, uint64_t gpa, const void *buffer, uint64_t length);
 
-/* `written` runs on the writing thread before dma_write() changes the range. One listener per use
- * (the translator drops code made from those pages). */
+/* `written` runs on the writing thread after a device has changed the range: a listener that was
+ * told before could look at the old bytes once more. One listener per use (the translator drops
+ * code made from those pages). */
 void ram_written_listen(struct address_space *space,
                         void (*written)(void *opaque, uint64_t gpa, uint64_t length), void *opaque);
+
+/* Any thread: what a device calls that has written to RAM through host addresses. */
+void ram_written(struct address_space *space, uint64_t gpa, uint64_t length);
 
 /* Guest RAM: one memfd named "yado-ram", mapped once, not reserved, not touched. The guest sees
  * [0, below_4g) and [4 GiB, 4 GiB + rest). */

@@ -64,10 +64,12 @@ static void memory_changed(struct address_space *space, void *opaque)
         bt_exclusive_end(bt, self);
 }
 
-/* Device DMA: translations of what is written go first. Any thread. */
-static void ram_written(void *opaque, uint64_t gpa, uint64_t length)
+/* Device DMA: drops the translations of what was written. Any thread. A translator marks the page
+ * before it reads the bytes: by the fence, it reads the new ones or the mark is seen here. */
+static void device_wrote(void *opaque, uint64_t gpa, uint64_t length)
 {
     struct bt *bt = opaque;
+    atomic_thread_fence(memory_order_seq_cst);
     for (uint64_t page = gpa >> 12; page <= (gpa + length - 1) >> 12 && page < bt->page_count;
          page++) {
         if (__atomic_load_n(&bt->page_flags[page], __ATOMIC_SEQ_CST) & PAGE_CODE) {
@@ -98,7 +100,7 @@ static bool bt_vm_init(struct vm *vm, GError **error)
         return fail_errno(error, "cannot map the translator's page flags");
     memory_changed(vm->memory, bt);
     address_space_listen(vm->memory, memory_changed, bt);
-    ram_written_listen(vm->memory, ram_written, bt);
+    ram_written_listen(vm->memory, device_wrote, bt);
     return true;
 }
 
