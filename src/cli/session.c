@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 
 #include "chardev/terminal.h"
-#include "cli/monitor.h"
+#include "monitor/console.h"
 #include "vm/timing.h"
 
 struct session *session_new(void)

@@ -11,11 +11,9 @@
 #include "hw/device.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "util/version.h"
 #include "vm/timing.h"
 #include "x86/model.h"
-
-/* QEMU's version whose options and messages these are; programs look at it in -version. */
-#define QEMU_VERSION "7.2.0"
 
 struct system {
     struct session *session;

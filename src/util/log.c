@@ -84,12 +84,25 @@ bool log_parse_categories(const char *text, unsigned *mask, GError **error)
     return true;
 }
 
+char *log_help(void)
+{
+    GString *text = g_string_new("Log items (comma separated):\n");
+    g_string_append_printf(text, "%-15s %s\n", "none", "no category");
+    for (unsigned bit = 0; bit < LOG_BIT_COUNT; bit++)
+        g_string_append_printf(text, "%-15s %s\n", category_names[bit], category_help[bit]);
+    g_string_append_printf(text, "%-15s %s\n", "all", "all of them");
+    return g_string_free(text, FALSE);
+}
+
 void log_print_help(void)
 {
-    printf("Log categories (several are separated by commas):\n");
-    for (unsigned bit = 0; bit < LOG_BIT_COUNT; bit++)
-        printf("%-14s %s\n", category_names[bit], category_help[bit]);
-    printf("%-14s %s\n", "all", "all of them");
+    g_autofree char *text = log_help();
+    printf("%s", text);
+}
+
+const char *const *log_category_names(void)
+{
+    return category_names;
 }
 
 bool log_open(const char *path, GError **error)

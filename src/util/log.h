@@ -48,7 +48,10 @@ bool log_admit(enum log_category category);
 /* Parses "a,b,c" or "all"; otherwise false and an error naming the nearest category. "help" and "?"
  * are for the caller to see first (log_print_help()). */
 bool log_parse_categories(const char *text, unsigned *mask, GError **error);
+/* The list of categories with what they show; the caller frees it. */
+char *log_help(void);
 void log_print_help(void);
+const char *const *log_category_names(void); /* NULL-terminated */
 bool log_open(const char *path, GError **error);
 
 #endif

@@ -272,6 +272,18 @@ void vm_resume(struct vm *vm)
         vcpus_go(vm);
 }
 
+void vm_inspect_begin(struct vm *vm)
+{
+    if (vm->state == RUN_STATE_RUNNING)
+        vcpus_stop(vm);
+}
+
+void vm_inspect_end(struct vm *vm)
+{
+    if (vm->state == RUN_STATE_RUNNING && !atomic_load(&vm->asked))
+        vcpus_go(vm);
+}
+
 const char *vm_state_name(const struct vm *vm)
 {
     switch (vm->state) {
@@ -313,16 +325,14 @@ static gboolean sample_user_mode(gpointer opaque)
         return G_SOURCE_REMOVE;
     if (vm->state != RUN_STATE_RUNNING)
         return G_SOURCE_CONTINUE;
-    vcpus_stop(vm);
+    vm_inspect_begin(vm);
     for (unsigned i = 0; i < vm->config->cpus; i++) {
         const struct x86_cpu *cpu = vm->vcpus[i]->cpu;
         unsigned dpl = (cpu->seg[SEG_SS].attr >> SEG_ATTR_DPL_SHIFT) & 3;
         if (x86_protected(cpu) && !cpu->wait_for_sipi && dpl == 3)
             timing_mark(TIMING_USER);
     }
-    /* A vCPU that has met its end meanwhile waits for what is decided about that. */
-    if (!atomic_load(&vm->asked))
-        vcpus_go(vm);
+    vm_inspect_end(vm);
     return G_SOURCE_CONTINUE;
 }
 

@@ -72,7 +72,12 @@ bool vm_start(struct vm *vm, GError **error);
 void vm_run_loop(struct vm *vm); /* returns when the process shall end, with vm->exit_code */
 void vm_pause(struct vm *vm);    /* [main] returns when all vCPUs have stopped */
 void vm_resume(struct vm *vm);   /* [main] */
-void vm_reset(struct vm *vm);    /* [main] resets now, whatever no_reboot says */
+/* [main] Between these two vCPUs are stopped and vcpu->cpu is current, whatever the run state,
+ * which does not change. Not nested. A vCPU that met its end meanwhile waits for what is decided of
+ * it. */
+void vm_inspect_begin(struct vm *vm);
+void vm_inspect_end(struct vm *vm);
+void vm_reset(struct vm *vm);                   /* [main] resets now, whatever no_reboot says */
 const char *vm_state_name(const struct vm *vm); /* as `info status` prints it */
 void vm_free(struct vm *vm);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The human monitor: a prompt on a chardev, with the few commands a machine without disks needs. */
-#ifndef YADO_CLI_MONITOR_H
-#define YADO_CLI_MONITOR_H
+/* The human monitor on a chardev: a prompt, and a line that can be edited. */
+#ifndef YADO_MONITOR_CONSOLE_H
+#define YADO_MONITOR_CONSOLE_H
 
 #include "util/util.h"
 
