@@ -328,6 +328,71 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
            && finish_machine(options, error);
 }
 
+/* --- what to boot from --- */
+
+/* QEMU's letters: a to p, each at most once. */
+static bool boot_order_valid(const char *name, const char *order, GError **error)
+{
+    unsigned seen = 0;
+
+    for (const char *p = order; *p; p++) {
+        if (*p < 'a' || *p > 'p')
+            return fail(error, "%s=%s: '%c' is no boot device; they are 'a' to 'p'", name, order,
+                        *p);
+        if (seen & 1u << (*p - 'a'))
+            return fail(error, "%s=%s: boot device '%c' was given twice", name, order, *p);
+        seen |= 1u << (*p - 'a');
+    }
+    return true;
+}
+
+static bool take_order(struct keyval *options, const char *name, char **order, GError **error)
+{
+    take_string(options, name, order);
+    return !*order || boot_order_valid(name, *order, error);
+}
+
+static bool take_reboot_timeout(struct keyval *options, int64_t *timeout_ms, GError **error)
+{
+    const char *text = keyval_take(options, "reboot-timeout");
+    uint64_t value;
+
+    if (!text)
+        return true;
+    if (!strcmp(text, "-1")) {
+        *timeout_ms = -1;
+        return true;
+    }
+    if (!parse_unsigned("reboot-timeout", text, 0xffff, &value, error))
+        return false;
+    *timeout_ms = value;
+    return true;
+}
+
+bool settings_boot(struct vm_config *config, const char *text, GError **error)
+{
+    static const char *const names[] = { "order",       "once",           "menu",  "splash",
+                                         "splash-time", "reboot-timeout", "strict", NULL };
+    struct boot_config *boot = &config->boot;
+    auto_keyval *options = keyval_parse(text, "order", error);
+    uint64_t splash_time = 0;
+
+    if (!options)
+        return false;
+    bool timed = keyval_take(options, "splash-time");
+    if (!take_order(options, "order", &boot->order, error)
+        || !take_order(options, "once", &boot->once, error)
+        || !keyval_take_bool(options, "menu", &boot->menu, error)
+        || !keyval_take_bool(options, "strict", &boot->strict, error)
+        || !keyval_take_unsigned(options, "splash-time", 0xffff, &splash_time, error)
+        || !take_reboot_timeout(options, &boot->reboot_timeout_ms, error))
+        return false;
+    if (timed)
+        boot->splash_time_ms = splash_time;
+    take_string(options, "splash", &boot->splash);
+    return keyval_finish(options, names, error);
+}
+
 /* --- identity --- */
 
 bool settings_name(struct vm_config *config, const char *text, GError **error)

@@ -9,6 +9,7 @@
 #include "cli/session.h"
 #include "cli/settings.h"
 #include "hw/device.h"
+#include "machine/firmware_file.h"
 #include "util/keyval.h"
 #include "util/log.h"
 #include "util/version.h"
@@ -122,6 +123,31 @@ APPLY(apply_bios)
     return set_string(&sys->session->config->bios, value);
 }
 
+APPLY(apply_boot)
+{
+    struct system *sys = target;
+    return option_result(settings_boot(sys->session->config, value, error));
+}
+
+APPLY(apply_fw_cfg)
+{
+    struct system *sys = target;
+    g_ptr_array_add(sys->session->config->fw_cfg_texts, g_strdup(value));
+    return OPTION_GOOD;
+}
+
+APPLY(apply_firmware_folder)
+{
+    struct system *sys = target;
+    GPtrArray *folders = sys->session->config->firmware_folders;
+    if (is_help(value)) {
+        firmware_folders_print(folders);
+        return OPTION_ANSWERED;
+    }
+    g_ptr_array_add(folders, g_canonicalize_filename(value, NULL));
+    return OPTION_GOOD;
+}
+
 APPLY(apply_name)
 {
     struct system *sys = target;
@@ -219,6 +245,7 @@ APPLY(apply_nographic)
 {
     struct system *sys = target;
     sys->no_graphic = true;
+    sys->session->config->no_graphics = true;
     return OPTION_GOOD;
 }
 
@@ -371,7 +398,12 @@ static const struct option system_options[] = {
     { "kernel", "FILE", "Linux bzImage, or ELF file with a PVH entry", apply_kernel },
     { "initrd", "FILE", "the kernel's initial RAM disk", apply_initrd },
     { "append", "TEXT", "the kernel's command line", apply_append },
-    { "bios", "FILE", "firmware", apply_bios },
+    { "bios", "FILE", "firmware, instead of the board's own", apply_bios },
+    { "L", "FOLDER", "looks for firmware there first; -L help", apply_firmware_folder },
+    { "boot", "[order=]DRIVES[,once=DRIVES][,menu=on|off][,…]",
+      "what the firmware boots from: a floppy, c disk, d CD, n network", apply_boot },
+    { "fw_cfg", "[name=]NAME,file=FILE|string=TEXT", "a file for the firmware or the guest",
+      apply_fw_cfg },
     { "name", "[guest=]NAME[,process=NAME]", "the machine's name, the process's name", apply_name },
     { "uuid", "UUID", "the machine's UUID", apply_uuid },
     { "no-acpi", NULL, "no ACPI tables (-machine acpi=off)", apply_no_acpi },

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define BIOS_END (1ull << 32)
 #define BIOS_MAX (16u << 20)
@@ -15,25 +14,8 @@
 #define SHADOW_BASE 0xe0000u
 #define SHADOW_MAX 0x20000u
 
-/* Where Debian's firmware packages put images that are named without a folder. */
-static const char *const firmware_folders[] = { "/usr/share/seabios", "/usr/share/qemu",
-                                                "/usr/share/ovmf" };
-
-static char *image_path(const char *name)
+bool boot_bios_open(struct boot_bios *bios, const char *path, GError **error)
 {
-    if (!strchr(name, '/') && access(name, R_OK) != 0) {
-        for (size_t i = 0; i < G_N_ELEMENTS(firmware_folders); i++) {
-            g_autofree char *path = g_build_filename(firmware_folders[i], name, NULL);
-            if (access(path, R_OK) == 0)
-                return g_steal_pointer(&path);
-        }
-    }
-    return g_strdup(name);
-}
-
-bool boot_bios_open(struct boot_bios *bios, const char *name, GError **error)
-{
-    g_autofree char *path = image_path(name);
     struct boot_file file = { .fd = -1 };
     if (!boot_file_open(&file, "-bios", path, error))
         return false;

@@ -11,8 +11,8 @@ struct boot_bios {
     struct region region; /* ends at 4 GiB; the caller maps it */
 };
 
-/* Reads the image `name`: a path, or the name of one that a firmware package installed. */
-bool boot_bios_open(struct boot_bios *bios, const char *name, GError **error);
+/* Reads the image; firmware_file_find() gives the path. */
+bool boot_bios_open(struct boot_bios *bios, const char *path, GError **error);
 void boot_bios_close(struct boot_bios *bios);
 
 /* Puts its shadow below 1 MiB. The CPU keeps its reset state: it starts at the reset vector. */

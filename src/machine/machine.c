@@ -10,6 +10,8 @@
 #include "machine/acpi.h"
 #include "machine/boot.h"
 #include "machine/boot_bios.h"
+#include "machine/firmware.h"
+#include "machine/firmware_file.h"
 #include "vm/vm.h"
 #include "x86/model.h"
 
@@ -20,6 +22,24 @@ struct boot_device {
     struct boot boot;
     struct boot_bios bios;
 };
+
+/* The board's own firmware, where neither a kernel nor an image was given. */
+static const char *default_firmware(const struct vm_config *config)
+{
+    return strcmp(config->machine, "microvm") ? "bios-256k.bin" : "bios-microvm.bin";
+}
+
+static bool firmware_open(struct boot_device *source, GError **error)
+{
+    struct vm *vm = source->dev.vm;
+    const struct vm_config *config = vm->config;
+    const char *name = config->bios ? config->bios : default_firmware(config);
+    g_autofree char *path = firmware_file_find(config->firmware_folders, "-bios", name, error);
+    if (!path || !boot_bios_open(&source->bios, path, error))
+        return false;
+    address_space_add(vm->memory, &source->bios.region);
+    return true;
+}
 
 static bool boot_realize(struct device *dev, GError **error)
 {
@@ -35,15 +55,8 @@ static bool boot_realize(struct device *dev, GError **error)
     if (!config->kernel && (config->initrd || config->append))
         return fail(error, "%s goes with -kernel, which is missing",
                     config->initrd ? "-initrd" : "-append");
-    if (config->bios) {
-        if (!boot_bios_open(&source->bios, config->bios, error))
-            return false;
-        address_space_add(dev->vm->memory, &source->bios.region);
-        return true;
-    }
     if (!config->kernel)
-        return fail(error, "there is nothing to boot: give a kernel with -kernel or firmware with "
-                           "-bios");
+        return firmware_open(source, error);
     if (!boot_file_open(&boot->kernel, "-kernel", config->kernel, error))
         return false;
     if (!config->initrd || boot_file_open(&boot->initrd, "-initrd", config->initrd, error))
@@ -113,7 +126,7 @@ static bool interrupts_create(struct vm *vm, GError **error)
 
 static bool pc_create(struct vm *vm, GError **error)
 {
-    static const char *const types[] = { "boot",    "rtc",      "i8042",  "port92", "post",
+    static const char *const types[] = { "boot",    "rtc",      "i8042",  "port92", "post", "fw_cfg",
                                          "acpi-pm", "pci-host", "i440fx", NULL };
     return interrupts_create(vm, error) && devices_create(vm, types, error)
            && serials_create(vm, error);
@@ -123,7 +136,7 @@ static bool pc_create(struct vm *vm, GError **error)
  * that one set of tables serves both. */
 static bool microvm_create(struct vm *vm, GError **error)
 {
-    static const char *const types[] = { "boot", "rtc", "post", "acpi-pm", NULL };
+    static const char *const types[] = { "boot", "rtc", "post", "acpi-pm", "fw_cfg", NULL };
     return interrupts_create(vm, error) && devices_create(vm, types, error)
            && serials_create(vm, error);
 }
@@ -177,6 +190,11 @@ bool machine_create(struct vm *vm, GError **error)
     return true;
 }
 
+bool machine_finish(struct vm *vm, GError **error)
+{
+    return firmware_describe(vm, error);
+}
+
 /* Memory types as firmware leaves them: RAM is cached, device memory below 4 GiB and the old video
  * window are not. Kernels take MTRRs that are off for a reason to leave the page attributes alone
  * as well, and complain if CPUs differ. (Intel SDM vol. 3, 12.11.2) */
@@ -221,6 +239,7 @@ bool machine_load(struct vm *vm, GError **error)
     struct boot_device *source = container_of(dev, struct boot_device, dev);
     struct boot *boot = &source->boot;
     boot->cpu = vm->vcpus[0]->cpu;
+    firmware_reset(vm);
     if (source->bios.rom)
         return boot_bios_load(&source->bios, boot, error);
     for (unsigned i = 0; i < vm->config->cpus; i++)

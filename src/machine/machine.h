@@ -23,6 +23,9 @@ const struct machine_type *machine_type_find(const char *name, GError **error);
  * missing kernel is found before anything runs. After the engine's vm_init(). */
 bool machine_create(struct vm *vm, GError **error);
 
+/* When the devices of -device are there as well: tells the firmware what the machine has. */
+bool machine_finish(struct vm *vm, GError **error);
+
 /* At start and after every reset, with devices and vCPUs in their power-on state: writes boot code
  * and tables into guest memory and sets the first vCPU's registers. */
 bool machine_load(struct vm *vm, GError **error);

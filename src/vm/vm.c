@@ -31,6 +31,10 @@ struct vm_config *vm_config_new(void)
     config->cpus = 1;
     config->memory_bytes = 128ull << 20;
     config->device_texts = g_ptr_array_new_with_free_func(g_free);
+    config->fw_cfg_texts = g_ptr_array_new_with_free_func(g_free);
+    config->firmware_folders = g_ptr_array_new_with_free_func(g_free);
+    config->boot.splash_time_ms = -1;
+    config->boot.reboot_timeout_ms = BOOT_REBOOT_DEFAULT;
     config->acpi = true;
     return config;
 }
@@ -40,6 +44,11 @@ void vm_config_free(struct vm_config *config)
     if (!config)
         return;
     g_ptr_array_unref(config->device_texts);
+    g_ptr_array_unref(config->fw_cfg_texts);
+    g_ptr_array_unref(config->firmware_folders);
+    g_free(config->boot.order);
+    g_free(config->boot.once);
+    g_free(config->boot.splash);
     g_free(config->name);
     g_free(config->uuid);
     g_free(config->cpu);
@@ -176,7 +185,8 @@ static bool vm_build(struct vm *vm, GError **error)
     vm->vcpus = g_new0(struct vcpu *, vm->config->cpus);
     for (unsigned i = 0; i < vm->config->cpus; i++)
         vm->vcpus[i] = vcpu_new(vm, i);
-    return timers_start(error) && machine_create(vm, error) && devices_realize(vm, devices, error);
+    return timers_start(error) && machine_create(vm, error) && devices_realize(vm, devices, error)
+           && machine_finish(vm, error);
 }
 
 struct vm *vm_create(struct vm_config *config, GError **error)

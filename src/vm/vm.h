@@ -18,6 +18,16 @@ struct device;
 #define VM_SERIAL_PORTS 4
 #define VM_ENGINES_MAX 4
 
+/* -boot: letters a and b are floppies, c the disk, d the CD, n to p networks. */
+struct boot_config {
+    char *order, *once; /* NULL: not given; `once` goes away with the first start */
+    char *splash;       /* file of a picture */
+    int splash_time_ms; /* -1: not given */
+    int64_t reboot_timeout_ms; /* -1: never; BOOT_REBOOT_DEFAULT: not given */
+    bool menu, strict;
+};
+#define BOOT_REBOOT_DEFAULT INT64_MIN
+
 /* What the command line (or `yado run`) asked for. Strings are owned by the config. */
 struct vm_config {
     char *name, *uuid;                                    /* NULL: not given */
@@ -29,6 +39,10 @@ struct vm_config {
     char *kernel, *initrd, *append, *bios;   /* append may be NULL */
     struct chardev *serial[VM_SERIAL_PORTS]; /* COM1…; NULL: the port does not exist */
     GPtrArray *device_texts; /* char *, one per -device, "driver,property=value,…" */
+    GPtrArray *fw_cfg_texts;     /* char *, one per -fw_cfg */
+    GPtrArray *firmware_folders; /* char *, -L */
+    struct boot_config boot;
+    bool no_graphics; /* the text screen goes to the first serial port as well */
     bool acpi;               /* -machine acpi= */
     bool own_irqchip;        /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
     bool no_reboot, no_shutdown, start_paused;

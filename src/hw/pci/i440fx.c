@@ -53,6 +53,9 @@ static bool i440fx_realize(struct device *dev, GError **error)
         { PCI_STATUS, 2, PCI_STATUS_FAST_BACK | PCI_STATUS_DEVSEL_MEDIUM, 0 },
         { PCI_REVISION, 4, PCI_CLASS_HOST_BRIDGE << 8 | REVISION, 0 },
         { PCI_LATENCY_TIMER, 1, 0, 0xf8 },
+        /* By these firmware knows that it runs in a virtual machine with fw_cfg. */
+        { PCI_SUBSYSTEM_VENDOR, 2, 0x1af4, 0 },
+        { PCI_SUBSYSTEM, 2, 0x1100, 0 },
         { REGISTER_PAM, 1, 0, 0x70 }, /* read, write, cache of each area */
         { REGISTER_PAM + 1, 4, 0, 0x77777777 },
         { REGISTER_PAM + 5, 2, 0, 0x7777 },

@@ -29,6 +29,8 @@ enum pci_register {
     PCI_STATUS = 0x06,
     PCI_REVISION = 0x08, /* the class code is the three bytes after it */
     PCI_LATENCY_TIMER = 0x0d,
+    PCI_SUBSYSTEM_VENDOR = 0x2c,
+    PCI_SUBSYSTEM = 0x2e,
 };
 
 #define PCI_COMMAND_MEMORY (1u << 1)
