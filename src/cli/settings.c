@@ -371,7 +371,7 @@ static bool take_reboot_timeout(struct keyval *options, int64_t *timeout_ms, GEr
 
 bool settings_boot(struct vm_config *config, const char *text, GError **error)
 {
-    static const char *const names[] = { "order",       "once",           "menu",  "splash",
+    static const char *const names[] = { "order",       "once",           "menu",   "splash",
                                          "splash-time", "reboot-timeout", "strict", NULL };
     struct boot_config *boot = &config->boot;
     auto_keyval *options = keyval_parse(text, "order", error);

@@ -63,8 +63,9 @@ static void describe_identity(struct vm *vm, struct fw_cfg *cfg)
 static void describe_sleep(struct fw_cfg *cfg)
 {
     const uint8_t there = 0x80;
-    const uint8_t states[] = { there, 0, 0, there | FIRMWARE_SLEEP_S3, there | FIRMWARE_SLEEP_S4,
-                               there | FIRMWARE_SLEEP_S5 };
+    const uint8_t states[] = {
+        there, 0, 0, there | FIRMWARE_SLEEP_S3, there | FIRMWARE_SLEEP_S4, there | FIRMWARE_SLEEP_S5
+    };
     fw_cfg_add_file(cfg, "etc/system-states", g_bytes_new(states, sizeof(states)));
 }
 
@@ -109,8 +110,9 @@ static bool user_file_add(struct fw_cfg *cfg, const char *text, GError **error)
     if (!name)
         return fail(error, "name= is missing");
     if (!path == !string)
-        return fail(error, "%s", path ? "give either file= or string=, not both"
-                                      : "file= or string= is missing");
+        return fail(error, "%s",
+                    path ? "give either file= or string=, not both"
+                         : "file= or string= is missing");
     if (!fw_cfg_file_name_valid(cfg, name, error))
         return false;
     if (!g_str_has_prefix(name, "opt/"))

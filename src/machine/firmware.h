@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What firmware is told through fw_cfg and CMOS: processors, memory, what to boot from. Main loop. */
+/* What firmware is told through fw_cfg and CMOS: processors, memory, what to boot from. Main loop.
+ */
 #ifndef YADO_MACHINE_FIRMWARE_H
 #define YADO_MACHINE_FIRMWARE_H
 

@@ -13,7 +13,7 @@ static const char *const package_folders[] = {
 static const struct {
     const char *prefix, *package;
 } packages[] = {
-    { "bios", "seabios" }, { "vgabios", "seabios" }, { "OVMF", "ovmf" },
+    { "bios", "seabios" },   { "vgabios", "seabios" }, { "OVMF", "ovmf" },
     { "pxe-", "ipxe-qemu" }, { "efi-", "ipxe-qemu" },
 };
 
@@ -45,8 +45,8 @@ char *firmware_file_find(const GPtrArray *folders, const char *option, const cha
         return path;
     const char *package = package_of(name);
     if (package)
-        fail(error, "%s: firmware image '%s' is not installed; Debian's package '%s' has it", option,
-             name, package);
+        fail(error, "%s: firmware image '%s' is not installed; Debian's package '%s' has it",
+             option, name, package);
     else
         fail(error, "%s: there is no firmware image '%s' here or in the folders of -L help", option,
              name);

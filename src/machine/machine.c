@@ -126,8 +126,8 @@ static bool interrupts_create(struct vm *vm, GError **error)
 
 static bool pc_create(struct vm *vm, GError **error)
 {
-    static const char *const types[] = { "boot",    "rtc",      "i8042",  "port92", "post", "fw_cfg",
-                                         "acpi-pm", "pci-host", "i440fx", NULL };
+    static const char *const types[] = { "boot",   "rtc",     "i8042",    "port92", "post",
+                                         "fw_cfg", "acpi-pm", "pci-host", "i440fx", NULL };
     return interrupts_create(vm, error) && devices_create(vm, types, error)
            && serials_create(vm, error);
 }

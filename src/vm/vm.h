@@ -20,9 +20,9 @@ struct device;
 
 /* -boot: letters a and b are floppies, c the disk, d the CD, n to p networks. */
 struct boot_config {
-    char *order, *once; /* NULL: not given; `once` goes away with the first start */
-    char *splash;       /* file of a picture */
-    int splash_time_ms; /* -1: not given */
+    char *order, *once;        /* NULL: not given; `once` goes away with the first start */
+    char *splash;              /* file of a picture */
+    int splash_time_ms;        /* -1: not given */
     int64_t reboot_timeout_ms; /* -1: never; BOOT_REBOOT_DEFAULT: not given */
     bool menu, strict;
 };
@@ -38,13 +38,13 @@ struct vm_config {
     uint64_t memory_bytes;                   /* a multiple of 4 KiB */
     char *kernel, *initrd, *append, *bios;   /* append may be NULL */
     struct chardev *serial[VM_SERIAL_PORTS]; /* COM1…; NULL: the port does not exist */
-    GPtrArray *device_texts; /* char *, one per -device, "driver,property=value,…" */
+    GPtrArray *device_texts;     /* char *, one per -device, "driver,property=value,…" */
     GPtrArray *fw_cfg_texts;     /* char *, one per -fw_cfg */
     GPtrArray *firmware_folders; /* char *, -L */
     struct boot_config boot;
     bool no_graphics; /* the text screen goes to the first serial port as well */
-    bool acpi;               /* -machine acpi= */
-    bool own_irqchip;        /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
+    bool acpi;        /* -machine acpi= */
+    bool own_irqchip; /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
     bool no_reboot, no_shutdown, start_paused;
     bool timing;
 };

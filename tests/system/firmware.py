@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Firmware: SeaBIOS starts by default on both engines, shows its screen on the serial line, and hears
+what it is told with -boot and -fw_cfg; what is wrong with these is said in one sentence."""
+
+import os
+import tempfile
+
+from yadotest import ENGINE, Machine, attempt, done, kvm_missing, ok, run, skip
+
+SEABIOS = "/usr/share/seabios/bios-256k.bin"
+FOLDER = tempfile.mkdtemp()
+
+
+def made(name, content):
+    path = os.path.join(FOLDER, name)
+    with open(path, "wb") as file:
+        file.write(content)
+    return path
+
+
+def debug_console(name):
+    path = os.path.join(FOLDER, name)
+    return path, ["-chardev", f"file,id=debug,path={path}", "-device",
+                  "isa-debugcon,iobase=0x402,chardev=debug"]
+
+
+def seabios(engine):
+    path, options = debug_console("debug-" + engine)
+    with Machine(["-accel", engine, *options], kernel=None) as machine:
+        machine.expect(r"SeaBIOS \(version")
+        machine.expect("Booting from")
+        machine.expect("No bootable device")
+        with open(path, encoding="utf-8", errors="replace") as file:
+            log = file.read()
+        ok(True, f"{engine}: SeaBIOS looks for something to boot, seen on the serial line")
+        ok("Found 1 cpu(s)" in log and "e820 map" in log,
+           f"{engine}: its log is on the debug console", log)
+
+
+def menu():
+    with Machine(["-boot", "menu=on,splash-time=60000"], kernel=None) as machine:
+        machine.expect("Press ESC for boot menu")
+        ok(True, "-boot menu=on: SeaBIOS offers its menu")
+
+
+def refused(name, options, words):
+    status, _, err = run(["-nographic", "-accel", ENGINE, *options])
+    ok(status == 1 and all(word in err for word in words) and len(err.splitlines()) == 1, name, err)
+
+
+def bad_options():
+    refused("a boot device that does not exist", ["-boot", "order=cx"], ["'x'", "'a' to 'p'"])
+    refused("a boot device given twice", ["-boot", "order=cc"], ["'c'", "twice"])
+    refused("an unknown option of -boot", ["-boot", "ordre=c"], ["'ordre'", "'order'"])
+    refused("firmware that is not installed", ["-bios", "OVMF_NONE.fd"],
+            ["'OVMF_NONE.fd'", "package 'ovmf'"])
+    refused("a -fw_cfg file that is missing", ["-fw_cfg", "opt/x,file=/nonexistent/x"],
+            ["-fw_cfg", "/nonexistent/x"])
+    refused("a -fw_cfg without contents", ["-fw_cfg", "name=opt/x"], ["file= or string="])
+    refused("a -fw_cfg with two contents", ["-fw_cfg", "name=opt/x,file=/x,string=y"], ["both"])
+    refused("a -fw_cfg name that is too long", ["-fw_cfg", f"name=opt/{'x' * 60},string=y"],
+            ["too long", "55"])
+    refused("a splash that is no picture", ["-boot", "splash=" + made("splash", b"text" * 50)],
+            ["splash", "JPEG"])
+
+
+def folders():
+    made("bios-256k.bin", b"abc")
+    refused("-L: its folder comes first, and firmware of three bytes is refused",
+            ["-L", FOLDER], [FOLDER + "/bios-256k.bin", "3 bytes"])
+    _, out, _ = run(["-L", FOLDER, "-L", "help"])
+    ok(out.splitlines()[0] == FOLDER and "/usr/share/seabios" in out, "-L help lists folders", out)
+
+
+bad_options()
+if os.path.exists(SEABIOS):
+    attempt("SeaBIOS on " + ENGINE, seabios, ENGINE)
+    if kvm_missing():
+        skip("SeaBIOS on kvm", kvm_missing())
+    else:
+        attempt("SeaBIOS on kvm", seabios, "kvm")
+    attempt("the boot menu", menu)
+    folders()
+else:
+    skip("SeaBIOS", "package seabios is not installed")
+done()
