@@ -19,7 +19,7 @@ ninja = ninja -C $(1) --quiet
 export YADO_GUEST := $(abspath $(GUEST))
 
 .DEFAULT_GOAL := all
-.PHONY: all build run guest guest-full check bench asan tsan fuzz format install clean distclean help
+.PHONY: all build run guest guest-full disk check bench asan tsan fuzz format install clean distclean help
 
 all: build
 
@@ -50,6 +50,10 @@ guest:
 guest-full:
 	@$(packages) guest
 	@scripts/prepare-guest --full $(GUEST)
+
+disk:
+	@$(packages) disk
+	@scripts/prepare-disk $(GUEST)/debian.img
 
 run: build guest
 	@$(BUILD)/yado run --append quiet $(ARGS)
