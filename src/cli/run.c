@@ -91,8 +91,7 @@ APPLY(apply_name)
 
 APPLY(apply_device)
 {
-    g_ptr_array_add(config_of(target)->device_texts, g_strdup(value));
-    return OPTION_GOOD;
+    return option_result(settings_device(config_of(target), value, error));
 }
 
 APPLY(apply_log)

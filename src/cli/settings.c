@@ -393,6 +393,17 @@ bool settings_boot(struct vm_config *config, const char *text, GError **error)
     return keyval_finish(options, names, error);
 }
 
+/* --- devices --- */
+
+bool settings_device(struct vm_config *config, const char *text, GError **error)
+{
+    struct keyval *options = keyval_parse_any(text, "driver", error);
+    if (!options)
+        return false;
+    g_ptr_array_add(config->devices, options);
+    return true;
+}
+
 /* --- identity --- */
 
 bool settings_name(struct vm_config *config, const char *text, GError **error)

@@ -20,6 +20,9 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
 /* "kvm", "bt,tb-size=64": one more engine to try. One that is there already is not added again. */
 bool settings_engine(struct vm_config *config, const char *text, GError **error);
 
+/* "driver,id=…,property=value,…" or the same in JSON. */
+bool settings_device(struct vm_config *config, const char *text, GError **error);
+
 /* KVM, then the translator, if nothing else was asked for. */
 void settings_default_engines(struct vm_config *config);
 

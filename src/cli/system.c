@@ -169,50 +169,30 @@ APPLY(apply_no_acpi)
 
 /* --- devices and consoles --- */
 
-static void print_device_type(const struct device_type *type, void *opaque)
-{
-    if (type->bus == BUS_ISA)
-        printf("name \"%s\", bus ISA, desc \"%s\"\n", type->name,
-               type->description ? type->description : "");
-}
-
-static enum option_result print_device_properties(const char *name, GError **error)
-{
-    static const char *const kinds[] = {
-        [PROPERTY_KIND_BOOL] = "bool",          [PROPERTY_KIND_U8] = "uint8",
-        [PROPERTY_KIND_U16] = "uint16",         [PROPERTY_KIND_U32] = "uint32",
-        [PROPERTY_KIND_U64] = "uint64",         [PROPERTY_KIND_STRING] = "str",
-        [PROPERTY_KIND_CHARDEV] = "chardev id",
-    };
-    const struct device_type *type = device_type_find(name);
-
-    if (!type)
-        return option_result(fail(error, "device '%s' is unknown; -device help lists them", name));
-    printf("%s options:\n", name);
-    for (const struct property *p = type->properties; p && p->name; p++) {
-        printf("  %s=<%s>", p->name, kinds[p->kind]);
-        if (p->help)
-            printf(" - %s", p->help);
-        if (p->kind <= PROPERTY_KIND_U64)
-            printf(" (default: 0x%" G_GINT64_MODIFIER "x)", p->default_value);
-        printf("\n");
-    }
-    return OPTION_ANSWERED;
-}
-
 APPLY(apply_device)
 {
     struct system *sys = target;
     if (is_help(value)) {
-        device_type_visit(print_device_type, NULL);
+        device_print_help();
         return OPTION_ANSWERED;
     }
     if (g_str_has_suffix(value, ",help") || g_str_has_suffix(value, ",?")) {
         g_autofree char *name = g_strndup(value, strcspn(value, ","));
-        return print_device_properties(name, error);
+        return device_print_properties(name, error) ? OPTION_ANSWERED : OPTION_BAD;
     }
-    g_ptr_array_add(sys->session->config->device_texts, g_strdup(value));
-    return OPTION_GOOD;
+    return option_result(settings_device(sys->session->config, value, error));
+}
+
+APPLY(apply_global)
+{
+    struct system *sys = target;
+    return option_result(vm_config_add_global(sys->session->config, value, error));
+}
+
+APPLY(apply_set)
+{
+    struct system *sys = target;
+    return option_result(vm_config_set(sys->session->config, value, error));
 }
 
 APPLY(apply_chardev)
@@ -408,8 +388,11 @@ static const struct option system_options[] = {
     { "uuid", "UUID", "the machine's UUID", apply_uuid },
     { "no-acpi", NULL, "no ACPI tables (-machine acpi=off)", apply_no_acpi },
 
-    { "device", "DRIVER[,PROPERTY=VALUE…]", "adds a device; -device help, -device DRIVER,help",
-      apply_device },
+    { "device", "DRIVER[,id=][,bus=][,PROPERTY=VALUE…]",
+      "adds a device, also as JSON; -device help, -device DRIVER,help", apply_device },
+    { "global", "DRIVER.PROPERTY=VALUE", "a property's default for all devices of a type",
+      apply_global },
+    { "set", "device.ID.PROPERTY=VALUE", "sets a property of the device with this id", apply_set },
     { "chardev", "BACKEND,id=ID[,mux=on][,…]", "defines a character device; -chardev help",
       apply_chardev },
     { "serial", "DEVICE",

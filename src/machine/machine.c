@@ -78,7 +78,7 @@ static void boot_unrealize(struct device *dev)
 DEVICE_TYPE(boot) = {
     .name = "boot",
     .description = "kernel or firmware the machine starts from",
-    .bus = BUS_SYSTEM,
+    .bus = &bus_system,
     .size = sizeof(struct boot_device),
     .realize = boot_realize,
     .unrealize = boot_unrealize,
@@ -100,9 +100,7 @@ static bool serial_create(struct vm *vm, unsigned index, GError **error)
     struct device *dev = device_new(vm, "isa-serial", NULL, error);
     if (!dev)
         return false;
-    for (const struct property *p = dev->type->properties; p->name; p++)
-        if (p->kind == PROPERTY_KIND_CHARDEV)
-            *(struct chardev **)((char *)dev + p->offset) = vm->config->serial[index];
+    device_set_reference(dev, "chardev", vm->config->serial[index]);
     char number[4] = { '0' + index };
     if (device_set(dev, "index", number, error) && device_realize(dev, error))
         return true;
@@ -126,8 +124,10 @@ static bool interrupts_create(struct vm *vm, GError **error)
 
 static bool pc_create(struct vm *vm, GError **error)
 {
-    static const char *const types[] = { "boot",   "rtc",     "i8042",    "port92", "post",
-                                         "fw_cfg", "acpi-pm", "pci-host", "i440fx", NULL };
+    static const char *const types[] = { "boot",   "isabus-bridge", "rtc",
+                                         "i8042",  "port92",        "post",
+                                         "fw_cfg", "acpi-pm",       "pci-host",
+                                         "i440fx", NULL };
     return interrupts_create(vm, error) && devices_create(vm, types, error)
            && serials_create(vm, error);
 }
@@ -136,7 +136,8 @@ static bool pc_create(struct vm *vm, GError **error)
  * that one set of tables serves both. */
 static bool microvm_create(struct vm *vm, GError **error)
 {
-    static const char *const types[] = { "boot", "rtc", "post", "acpi-pm", "fw_cfg", NULL };
+    static const char *const types[] = { "boot",    "isabus-bridge", "rtc", "post",
+                                         "acpi-pm", "fw_cfg",        NULL };
     return interrupts_create(vm, error) && devices_create(vm, types, error)
            && serials_create(vm, error);
 }

@@ -45,6 +45,7 @@ struct keyval *keyval_parse(const char *text, const char *implied, GError **erro
 {
     g_autoptr(GArray) items = g_array_new(FALSE, TRUE, sizeof(struct keyval_item));
     struct keyval *keyval = g_new0(struct keyval, 1);
+    const char *whole = text;
     bool good = true;
 
     if (!*text && implied)
@@ -58,6 +59,7 @@ struct keyval *keyval_parse(const char *text, const char *implied, GError **erro
         if (good)
             g_array_append_val(items, item);
     }
+    keyval->text = g_strdup(whole);
     keyval->count = items->len;
     keyval->items = (struct keyval_item *)g_array_free(g_steal_pointer(&items), FALSE);
     if (good)
@@ -75,7 +77,27 @@ void keyval_free(struct keyval *keyval)
         g_free(keyval->items[i].value);
     }
     g_free(keyval->items);
+    g_free(keyval->text);
     g_free(keyval);
+}
+
+const char *keyval_get(const struct keyval *keyval, const char *name)
+{
+    const char *value = NULL;
+
+    for (size_t i = 0; i < keyval->count; i++)
+        if (!strcmp(keyval->items[i].name, name))
+            value = keyval->items[i].value;
+    return value;
+}
+
+void keyval_add(struct keyval *keyval, const char *name, const char *value)
+{
+    keyval->items = g_renew(struct keyval_item, keyval->items, keyval->count + 1);
+    keyval->items[keyval->count++] = (struct keyval_item){
+        .name = g_strdup(name),
+        .value = g_strdup(value),
+    };
 }
 
 const char *keyval_take(struct keyval *keyval, const char *name)

@@ -19,11 +19,16 @@ struct keyval_item {
 struct keyval {
     struct keyval_item *items;
     size_t count;
+    char *text; /* as it was written, for messages */
 };
 
 /* `implied` may be NULL; if not, the text must not be empty. Fails on an empty name ("=x",
  * "a=1,"). */
 struct keyval *keyval_parse(const char *text, const char *implied, GError **error);
+/* An object in JSON instead: nested names are joined with dots, elements numbered from 0. */
+struct keyval *keyval_parse_json(const char *text, GError **error);
+/* JSON if the text begins with '{', else as keyval_parse(). */
+struct keyval *keyval_parse_any(const char *text, const char *implied, GError **error);
 void keyval_free(struct keyval *keyval);
 
 static inline void keyval_cleanup(struct keyval **keyval)
@@ -34,6 +39,12 @@ static inline void keyval_cleanup(struct keyval **keyval)
 
 /* The value of `name`, or NULL. Valid as long as the keyval. */
 const char *keyval_take(struct keyval *keyval, const char *name);
+
+/* The same without taking it. */
+const char *keyval_get(const struct keyval *keyval, const char *name);
+
+/* Adds an item at the end, where it counts more than others of its name. */
+void keyval_add(struct keyval *keyval, const char *name, const char *value);
 
 /* These leave `*value` alone where the name was not given, and fail where it is malformed. */
 bool keyval_take_bool(struct keyval *keyval, const char *name, bool *value, GError **error);

@@ -23,6 +23,20 @@
 #define ASKED_RESET (1u << 16)
 #define ASKED_EXIT (1u << 17)
 
+static void options_free(void *keyval)
+{
+    keyval_free(keyval);
+}
+
+static void global_free(void *opaque)
+{
+    struct vm_global *global = opaque;
+    g_free(global->driver);
+    g_free(global->property);
+    g_free(global->value);
+    g_free(global);
+}
+
 struct vm_config *vm_config_new(void)
 {
     struct vm_config *config = g_new0(struct vm_config, 1);
@@ -30,11 +44,12 @@ struct vm_config *vm_config_new(void)
     config->cpu = g_strdup("max");
     config->cpus = 1;
     config->memory_bytes = 128ull << 20;
-    config->device_texts = g_ptr_array_new_with_free_func(g_free);
     config->fw_cfg_texts = g_ptr_array_new_with_free_func(g_free);
     config->firmware_folders = g_ptr_array_new_with_free_func(g_free);
     config->boot.splash_time_ms = -1;
     config->boot.reboot_timeout_ms = BOOT_REBOOT_DEFAULT;
+    config->devices = g_ptr_array_new_with_free_func(options_free);
+    config->globals = g_ptr_array_new_with_free_func(global_free);
     config->acpi = true;
     return config;
 }
@@ -43,12 +58,13 @@ void vm_config_free(struct vm_config *config)
 {
     if (!config)
         return;
-    g_ptr_array_unref(config->device_texts);
     g_ptr_array_unref(config->fw_cfg_texts);
     g_ptr_array_unref(config->firmware_folders);
     g_free(config->boot.order);
     g_free(config->boot.once);
     g_free(config->boot.splash);
+    g_ptr_array_unref(config->devices);
+    g_ptr_array_unref(config->globals);
     g_free(config->name);
     g_free(config->uuid);
     g_free(config->cpu);
@@ -113,29 +129,6 @@ static void engine_report(const struct vm *vm)
                      vm->engine->name);
 }
 
-/* One -device: "driver,property=value,…,id=name". NULL and an error if anything of it is wrong. */
-static struct device *device_parse(struct vm *vm, const char *text, GError **error)
-{
-    auto_keyval *options = keyval_parse(text, "driver", error);
-    if (!options)
-        return NULL;
-    const char *driver = keyval_take(options, "driver");
-    const char *id = keyval_take(options, "id");
-    if (!driver) {
-        fail(error, "the driver is missing");
-        return NULL;
-    }
-    struct device *dev = device_new(vm, driver, id, error);
-    for (size_t i = 0; dev && i < options->count; i++) {
-        const struct keyval_item *item = &options->items[i];
-        if (!item->taken && !device_set(dev, item->name, item->value, error)) {
-            device_free(dev);
-            dev = NULL;
-        }
-    }
-    return dev;
-}
-
 static void device_destroy(void *dev)
 {
     device_free(dev);
@@ -144,13 +137,14 @@ static void device_destroy(void *dev)
 /* The devices of -device, not yet realized; NULL and an error if one is wrong. */
 static GPtrArray *devices_parse(struct vm *vm, GError **error)
 {
-    const GPtrArray *texts = vm->config->device_texts;
+    const GPtrArray *wanted = vm->config->devices;
     g_autoptr(GPtrArray) devices = g_ptr_array_new_with_free_func(device_destroy);
 
-    for (guint i = 0; i < texts->len; i++) {
-        struct device *dev = device_parse(vm, texts->pdata[i], error);
+    for (guint i = 0; i < wanted->len; i++) {
+        const struct keyval *options = wanted->pdata[i];
+        struct device *dev = device_new_from(vm, options, error);
         if (!dev) {
-            fail_prefix(error, "-device %s: ", (const char *)texts->pdata[i]);
+            fail_prefix(error, "-device %s: ", options->text);
             return NULL;
         }
         g_ptr_array_add(devices, dev);
@@ -161,9 +155,9 @@ static GPtrArray *devices_parse(struct vm *vm, GError **error)
 static bool devices_realize(struct vm *vm, GPtrArray *devices, GError **error)
 {
     for (guint i = 0; devices->len; i++) {
+        const struct keyval *options = vm->config->devices->pdata[i];
         if (!device_realize(devices->pdata[0], error))
-            return fail_prefix(error,
-                               "-device %s: ", (const char *)vm->config->device_texts->pdata[i]);
+            return fail_prefix(error, "-device %s: ", options->text);
         g_ptr_array_steal_index(devices, 0); /* it is one of vm->devices now */
     }
     return true;
@@ -175,7 +169,8 @@ static bool vm_build(struct vm *vm, GError **error)
 {
     vm->memory = address_space_new("memory", 1ull << 52);
     vm->io = address_space_new("io", 1ull << 16);
-    g_autoptr(GPtrArray) devices = devices_parse(vm, error);
+    g_autoptr(GPtrArray) devices =
+        vm_globals_check(vm->config, error) ? devices_parse(vm, error) : NULL;
     if (!devices || !requests_init(vm, error)
         || !guest_ram_init(&vm->ram, vm->config->memory_bytes, RAM_BELOW_4G_LIMIT, error))
         return false;

@@ -5,12 +5,11 @@
 #define YADO_VM_VM_H
 
 #include "engine/engine.h"
+#include "hw/device.h"
 #include "memory/memory.h"
 
 struct ioapic;
 struct pic;
-struct chardev;
-struct device;
 
 #define VM_CPUS_MAX 255u /* local APIC ids 0..254; 255 is broadcast */
 #define VM_MEMORY_MIN (1ull << 20)
@@ -27,6 +26,11 @@ struct boot_config {
     bool menu, strict;
 };
 #define BOOT_REBOOT_DEFAULT INT64_MIN
+/* -global: a property's default for all devices of a type. */
+struct vm_global {
+    char *driver, *property, *value;
+    bool used; /* [main] there was such a device */
+};
 
 /* What the command line (or `yado run`) asked for. Strings are owned by the config. */
 struct vm_config {
@@ -38,7 +42,8 @@ struct vm_config {
     uint64_t memory_bytes;                   /* a multiple of 4 KiB */
     char *kernel, *initrd, *append, *bios;   /* append may be NULL */
     struct chardev *serial[VM_SERIAL_PORTS]; /* COM1…; NULL: the port does not exist */
-    GPtrArray *device_texts;     /* char *, one per -device, "driver,property=value,…" */
+    GPtrArray *devices; /* struct keyval *, one per -device: driver=, id=, bus=, properties */
+    GPtrArray *globals; /* struct vm_global *, one per -global */
     GPtrArray *fw_cfg_texts;     /* char *, one per -fw_cfg */
     GPtrArray *firmware_folders; /* char *, -L */
     struct boot_config boot;
@@ -48,6 +53,13 @@ struct vm_config {
     bool no_reboot, no_shutdown, start_paused;
     bool timing;
 };
+
+/* "driver.property=value" or "driver=…,property=…,value=…" */
+bool vm_config_add_global(struct vm_config *config, const char *text, GError **error);
+/* Fails if one names a property its type does not have. */
+bool vm_globals_check(const struct vm_config *config, GError **error);
+/* "device.ID.PROPERTY=VALUE", for a device given before. */
+bool vm_config_set(struct vm_config *config, const char *text, GError **error);
 
 struct vm_config *vm_config_new(void); /* the defaults: machine pc, CPU max, 1 CPU, 128 MiB */
 void vm_config_free(struct vm_config *config);
@@ -62,6 +74,7 @@ struct vm {
     struct address_space *memory; /* guest physical, 52 bits */
     struct address_space *io;     /* 64 Ki ports */
     struct guest_ram ram;
+    struct bus system_bus; /* [main] all others hang below it */
     struct vcpu **vcpus;   /* config->cpus of them */
     GPtrArray *devices;    /* struct device *, in order of realization; reset walks it */
     struct pic *pic;       /* NULL with an in-kernel irqchip */

@@ -155,7 +155,7 @@ static void kernel_part_reset(struct device *dev)
 DEVICE_TYPE(kvm_kernel_part) = {
     .name = "kvm-kernel-part",
     .description = "what the host's kernel keeps of a machine under KVM",
-    .bus = BUS_SYSTEM,
+    .bus = &bus_system,
     .size = sizeof(struct device),
     .reset = kernel_part_reset,
 };

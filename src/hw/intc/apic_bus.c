@@ -181,7 +181,7 @@ static void window_unrealize(struct device *dev)
 DEVICE_TYPE(apic_window) = {
     .name = "apic-window",
     .description = "memory window of the local APICs",
-    .bus = BUS_SYSTEM,
+    .bus = &bus_system,
     .size = sizeof(struct apic_window),
     .realize = window_realize,
     .unrealize = window_unrealize,

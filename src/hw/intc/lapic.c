@@ -347,7 +347,7 @@ static const struct state_field lapic_state[] = {
 DEVICE_TYPE(lapic) = {
     .name = "lapic",
     .description = "local APIC of one vCPU",
-    .bus = BUS_SYSTEM,
+    .bus = &bus_system,
     .size = sizeof(struct lapic),
     .state = lapic_state,
 };

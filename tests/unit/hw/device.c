@@ -11,13 +11,13 @@ static const struct property_case cases[] = {
     { "isa-debug-exit", "iobase", "244", NULL },
     { "isa-debug-exit", "iobase", "4294967295", NULL },
     { "isa-debug-exit", "iobase", "4294967296", "at most" },
-    { "isa-debug-exit", "iobase", "99999999999999999999", "a number" },
+    { "isa-debug-exit", "iobase", "99999999999999999999", "at most" },
     { "isa-debug-exit", "iobase", "-1", "a number" },
     { "isa-debug-exit", "iobase", "", "a number" },
     { "isa-debug-exit", "iobase", " 1", "a number" },
     { "isa-debug-exit", "iobase", "1x", "a number" },
     { "isa-debug-exit", "iobas", "1", "did you mean 'iobase'" },
-    { "isa-debug-exit", "colour", "red", "unknown" },
+    { "isa-debug-exit", "colour", "red", "not found" },
     { "isa-debugcon", "chardev", "nowhere", "no chardev has the id 'nowhere'" },
 };
 
@@ -40,7 +40,7 @@ static void count_type(const struct device_type *type, void *opaque)
 {
     unsigned *bad = opaque;
     bad[0]++;
-    bad[1] += !type->name || !type->description || type->size < sizeof(struct device)
+    bad[1] += !type->name || !type->description || !type->bus || type->size < sizeof(struct device)
               || device_type_find(type->name) != type;
     for (const struct property *p = type->properties; p && p->name; p++)
         bad[1] += p->offset < sizeof(struct device) || p->offset >= type->size;

@@ -79,7 +79,7 @@ static void probe_unrealize(struct device *dev)
 DEVICE_TYPE(probe) = {
     .name = "pci-probe",
     .description = "PCI function of this test",
-    .bus = BUS_SYSTEM,
+    .bus = &bus_system,
     .size = sizeof(struct probe),
     .realize = probe_realize,
     .reset = probe_reset,

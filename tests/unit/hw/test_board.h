@@ -43,7 +43,7 @@ static void test_board_init(struct test_board *board, unsigned cpus)
         vcpu->apic = lapic_create(vm, vcpu);
     }
     g_autoptr(GError) error = NULL;
-    if (!board_interrupts_create(vm, &error))
+    if (!board_interrupts_create(vm, &error) || !board_device_create(vm, "isabus-bridge", &error))
         tap_ok(false, "board: %s", error->message);
     current_vcpu = &board->cpus[0];
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "tap.h"
+#include "util/keyval.h"
 #include "vm/vm.h"
 
 #define CPUS 4
@@ -329,7 +330,7 @@ static void test_engines(void)
     tap_is(vm->engine_refusals->str, "absent: the door is locked", "and it is known why");
     vm_free(vm);
     config = config_new();
-    g_ptr_array_add(config->device_texts, g_strdup("isa-debug-exit,iobas=1"));
+    g_ptr_array_add(config->devices, keyval_parse("isa-debug-exit,iobas=1", "driver", NULL));
     g_clear_error(&error);
     tap_ok(!vm_create(config, &error) && strstr(error->message, "'iobase'"),
            "a device's wrong property");
