@@ -40,6 +40,7 @@ struct vcpu {
     struct x86_cpu *cpu;  /* [const] allocated by the engine (it may need it at a certain place) */
     struct lapic *apic;   /* [const] NULL if the engine's kernel part has the local APICs */
     pthread_t thread;     /* [const] once started */
+    int thread_id;        /* [const] once started: the kernel's number of it */
     atomic_uint requests; /* enum vcpu_request bits */
     atomic_uchar sipi_vector;
     pthread_mutex_t sleep_lock;

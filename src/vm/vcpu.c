@@ -95,6 +95,7 @@ static void *vcpu_thread(void *opaque)
     GError *error = NULL;
 
     current_vcpu = vcpu;
+    vcpu->thread_id = gettid();
     bool usable = engine->vcpu_init(vcpu, &error);
     pthread_mutex_lock(&vcpu->sleep_lock);
     vcpu->started = true;
