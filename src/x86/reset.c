@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "x86/access.h"
+#include "x86/model.h"
 
 #define RESET_DR6 0xffff0ff0u
 #define RESET_DR7 0x400u
@@ -63,7 +64,7 @@ void x86_cpu_reset(struct x86_cpu *cpu, bool init)
 {
     for (unsigned n = 0; n < 16; n++)
         cpu->regs[n] = 0;
-    cpu->regs[RDX] = 0x600;
+    cpu->regs[RDX] = cpu->model ? cpu->model->signature : 0; /* as CPUID 1 gives in EAX */
     cpu->rip = 0xfff0;
     cpu->rflags = FLAG_FIXED;
     reset_segments(cpu);
