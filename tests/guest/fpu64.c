@@ -257,6 +257,34 @@ static void exceptions(void)
     asm volatile("fnclex; fninit");
 }
 
+/* What an unmasked exception found before the result keeps an x87 instruction from storing, and one
+ * found after it (precision) does not: also where the operand crosses a page. (SDM vol. 1, 8.5) */
+static void unmasked_stores(void)
+{
+    static const double values[] = { 1e30, 1.5, 1e300, 1e-300 };
+    uint8_t *pages = pages_alloc(2), *across = pages + PAGE_SIZE - 3, *inside = pages + 64;
+    uint16_t control = 0x340, status[2]; /* all unmasked */
+#define STORE_TWICE(store) \
+    asm volatile("fninit; fldl %2; fldcw %3; " store " (%4); fnstsw %0;" \
+                 "fninit; fldl %2; fldcw %3; " store " (%5); fnstsw %1; fninit" \
+                 : "=m"(status[0]), "=m"(status[1]) \
+                 : "m"(values[i]), "m"(control), "r"(inside), "r"(across) \
+                 : "memory")
+    for (unsigned i = 0; i < 4; i++) {
+        memset(pages, 0x5a, 2 * PAGE_SIZE);
+        if (i < 2)
+            STORE_TWICE("fistpll");
+        else
+            STORE_TWICE("fstps");
+        check("x87 store with an unmasked exception: same status across a page", status[1],
+              status[0]);
+        check("x87 store with an unmasked exception: same memory across a page",
+              !memcmp(inside, across, 8), true);
+        check("x87 store: only a precision exception leaves the result", inside[0] != 0x5a, i == 1);
+    }
+#undef STORE_TWICE
+}
+
 void guest_main(void)
 {
     if (!has_cpuid(1, 0, 2, 26)) {
@@ -272,4 +300,5 @@ void guest_main(void)
     lazy();
     survival();
     exceptions();
+    unmasked_stores();
 }

@@ -375,12 +375,24 @@ uint64_t bt_helper_segment(struct bt_vcpu *v, uint64_t offset, uint32_t access,
     return linear;
 }
 
+/* Did the x87 store that just ran leave memory alone? An unmasked invalid operation, overflow or
+ * underflow does; after an unmasked precision exception the result is there. None was pending
+ * before, see ACCESS_X87. (Intel SDM vol. 1, 8.5) */
+static bool x87_stored_nothing(void)
+{
+    const uint16_t before_the_store = 1 | 8 | 16;
+    uint16_t control, status;
+    __asm__ volatile("fnstsw %0; fnstcw %1" : "=a"(status), "=m"(control));
+    return status & ~control & before_the_store;
+}
+
 /* The instruction has run on the buffer (or on a page whose code it changed). */
 bool bt_helper_commit(struct bt_vcpu *v, void *return_address)
 {
     if (v->bounce.active) {
         v->bounce.active = false;
-        for (unsigned i = 0; i < 2; i++)
+        bool stored = !(v->bounce.access & ACCESS_X87) || !x87_stored_nothing();
+        for (unsigned i = 0; i < 2 && stored; i++)
             part_commit(v, i);
     }
     if (v->bounce.in_place) {
