@@ -10,6 +10,8 @@
 #define CALLS 50u
 #define REMAPPINGS 200u
 #define VERSIONS 50u
+#define REWRITES 1000000u
+#define REWRITTEN_CALLS 20000u
 #define IPI_CALL 0x61
 #define IPI_WAKE 0x62
 #define WINDOW 0x5000000000ull
@@ -309,6 +311,60 @@ static void cross_modification(void)
     check("cross-modifying code", wrong, 0);
 }
 
+/* One processor rewrites what the others execute without waiting for them. The value a function
+ * returns must never be older than what was announced before it was called, and what is replaced
+ * byte by byte must run as it was before or after, wherever in it the others stand. */
+static uint8_t *rewritten;
+static bool all_called_enough(void)
+{
+    for (unsigned i = 1; i < processors; i++)
+        if (calls[i] < REWRITTEN_CALLS)
+            return false;
+    return true;
+}
+static void execute_rewritten(unsigned index)
+{
+    uint32_t (*numbered)(void) = (uint32_t(*)(void))rewritten;
+    uint32_t (*steps)(void) = (uint32_t(*)(void))(rewritten + 128);
+    if (!index) {
+        for (uint32_t i = 1; i <= REWRITES || !all_called_enough(); i++) {
+            store32(rewritten + 3, i); /* aligned, see below */
+            code_version = i;
+            *(volatile uint8_t *)(rewritten + 128 + 1 + 2 * (i & 3)) ^= 0x08;
+        }
+        stop = 1;
+        return;
+    }
+    for (; !stop; calls[index]++) {
+        uint32_t r[4], announced = code_version;
+        cpuid(0, 0, r);
+        if (numbered() < announced)
+            asm volatile("lock incl %0" : "+m"(wrong));
+        for (unsigned i = 0; i < 8; i++) {
+            uint32_t sum;
+            asm volatile("xorl %%eax, %%eax; call *%1" : "=&a"(sum) : "r"(steps) : "cc", "memory");
+            if (sum + 4 > 8 || sum & 1)
+                asm volatile("lock incl %0" : "+m"(code_seen[0]));
+        }
+    }
+    if (numbered() != code_version)
+        asm volatile("lock incl %0" : "+m"(wrong));
+}
+
+static void rewrite_what_runs(void)
+{
+    static const uint8_t number[] = { 0x66, 0x90, 0xb8, 0, 0, 0, 0, 0xc3 }; /* at 1: aligned */
+    static const uint8_t inc_or_dec[] = { 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xff, 0xc0, 0xc3 };
+    rewritten = (uint8_t *)page_alloc() + 1;
+    memcpy(rewritten, number, sizeof(number));
+    memcpy(rewritten + 128, inc_or_dec, sizeof(inc_or_dec));
+    memset((void *)calls, 0, sizeof(calls));
+    stop = wrong = code_version = code_seen[0] = 0;
+    everywhere(execute_rewritten);
+    check("code rewritten while others run it: none older than announced", wrong, 0);
+    check("code rewritten while others run it: old or new", code_seen[0], 0);
+}
+
 /* A loop in which the others spin: a jump to itself becomes nops. */
 static void spin_until_patched(unsigned index)
 {
@@ -340,5 +396,6 @@ void guest_main(void)
     interrupts();
     shootdown();
     cross_modification();
+    rewrite_what_runs();
     patch_a_spinning_loop();
 }

@@ -101,6 +101,9 @@ enum bt_mode {
 
 struct bt_block;
 
+/* What a dropped block is overwritten with, by one aligned store, at its head and landings. */
+#define PATCH_BYTES 8
+
 /* A direct exit: a jump (rel32 at `site`) that leads to `stub` until it is linked to a block. */
 struct bt_exit {
     struct bt_block *owner;
@@ -190,7 +193,7 @@ struct bt {
     uint8_t *page_flags; /* by physical page: PAGE_*; [atomic] */
     uint64_t page_count;
     GHashTable *pages;                 /* [lock] physical page number → struct bt_page */
-    _Atomic uint64_t invalidations;    /* counted, so that a translation notices one meanwhile */
+    _Atomic uint64_t uncovered;        /* how often a page lost PAGE_CODE: see bt_translate() */
     struct bt_range ranges[BT_RANGES]; /* guest RAM and ROM in host memory */
     unsigned range_count;
     struct bt_control controls[CONTROLS]; /* [exclusive_lock] those seen so far */

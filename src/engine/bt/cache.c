@@ -149,7 +149,7 @@ void bt_link(struct bt *bt, struct bt_exit *exit, struct bt_block *target)
         exit->target = target;
         exit->next_incoming = target->incoming;
         target->incoming = exit;
-        patch32(bt, exit->site, target->code);
+        patch32(bt, exit->site, target->code + PATCH_BYTES);
         if (exit->itlb_site)
             patch64(bt, exit->itlb_site, -itlb_value(target->rip, target->gpa));
     }
@@ -182,6 +182,19 @@ static void hash_remove(struct bt *bt, struct bt_block *block)
     }
 }
 
+/* Puts a jump or call (opcode) to `target` where a block's head or landing is.
+ *
+ * Other vCPUs may be executing there. What is overwritten is one instruction of eight bytes or
+ * more, a nop at the head, a lea or mov at a landing: so a vCPU stands before it or behind the
+ * eight bytes, never inside, wherever it is stopped. The bytes are aligned and stored at once, so a
+ * fetch sees the old instruction or the new one. (AMD APM vol. 2, 7.6.1: an aligned quadword may be
+ * modified without synchronization; other processors do the same.) */
+static void patch_branch(struct bt *bt, uint8_t *site, uint8_t opcode, const uint8_t *target)
+{
+    int32_t rel = target - (site + 5);
+    patch64(bt, site, opcode | (uint64_t)(uint32_t)rel << 8 | 0x909090ull << 40);
+}
+
 static void kill_block(struct bt *bt, struct bt_block *block)
 {
     block->dead = true;
@@ -190,15 +203,10 @@ static void kill_block(struct bt *bt, struct bt_block *block)
         unlink_exit(bt, block->incoming);
     for (unsigned i = 0; i < block->exit_count; i++)
         unlink_exit(bt, &block->exits[i]);
-    for (unsigned i = 0; i < block->landing_count; i++) {
-        /* jmp indirect, over the landing's first 8 bytes at once */
-        int32_t rel = bt->thunk.indirect - (block->landings[i] + 5);
-        patch64(bt, block->landings[i], 0xe9 | (uint64_t)(uint32_t)rel << 8 | 0x909090ull << 40);
-    }
-    /* Jump caches and host return stacks may still lead here: call dead, over the first 8 bytes.
-     * Last, as an exit of a short block lies in them. */
-    int32_t head = bt->thunk.dead - (block->code + 5);
-    patch64(bt, block->code, 0xe8 | (uint64_t)(uint32_t)head << 8 | 0x909090ull << 40);
+    for (unsigned i = 0; i < block->landing_count; i++)
+        patch_branch(bt, block->landings[i], 0xe9, bt->thunk.indirect);
+    /* Jump caches may still lead here. */
+    patch_branch(bt, block->code, 0xe8, bt->thunk.dead);
 }
 
 /* Drops the blocks of one page that touch `lines`. The lock is held. */
@@ -207,7 +215,6 @@ static bool invalidate_page(struct bt *bt, uint64_t gpa, uint64_t lines)
     struct bt_page *page = page_of(bt, gpa, false);
     if (!page || !(page->lines & lines))
         return false;
-    atomic_fetch_add(&bt->invalidations, 1);
     bool any = false;
     struct bt_block **at = &page->blocks;
     page->lines = 0;
@@ -227,6 +234,7 @@ static bool invalidate_page(struct bt *bt, uint64_t gpa, uint64_t lines)
     if (!page->blocks) {
         gint64 number = gpa >> 12;
         g_hash_table_remove(bt->pages, &number);
+        atomic_fetch_add(&bt->uncovered, 1);
         if (number < (gint64)bt->page_count)
             __atomic_and_fetch(&bt->page_flags[number], (uint8_t)~PAGE_CODE, __ATOMIC_SEQ_CST);
     }
@@ -255,7 +263,7 @@ void bt_flush_code(struct bt_vcpu *v)
     struct bt *bt = v->bt;
     bt_exclusive_begin(bt, v);
     pthread_mutex_lock(&bt->lock);
-    atomic_fetch_add(&bt->invalidations, 1);
+    atomic_fetch_add(&bt->uncovered, 1);
     for (size_t i = 0; i < G_N_ELEMENTS(bt->hash); i++)
         atomic_store(&bt->hash[i], NULL);
     __atomic_store_n(&bt->block_count, 0, __ATOMIC_RELEASE);

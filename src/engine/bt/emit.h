@@ -117,6 +117,16 @@ static inline void emit_modrm_mem(struct emit *e, unsigned reg, unsigned base, u
         emit_32(e, disp);
 }
 
+/* lea with a 32-bit displacement and an index byte whatever the operand: eight bytes in all. */
+static inline void emit_lea_8_bytes(struct emit *e, unsigned reg, unsigned base, int32_t disp)
+{
+    emit_8(e, 0x48 | (reg >> 3 & 1) << 2 | (base >> 3 & 1));
+    emit_8(e, 0x8d);
+    emit_8(e, 2 << 6 | (reg & 7) << 3 | 4);
+    emit_8(e, 4 << 3 | (base & 7));
+    emit_32(e, disp);
+}
+
 /* One-byte opcode with a memory operand. */
 static inline void emit_op_mem(struct emit *e, bool w, uint8_t opcode, unsigned reg, unsigned base,
                                unsigned index, unsigned scale, int32_t disp)
@@ -178,6 +188,13 @@ static inline void emit_mov32(struct emit *e, unsigned to, unsigned from)
     emit_8(e, 0x89);
     emit_8(e, 0xc0 | (from & 7) << 3 | (to & 7));
 }
+/* The ten-byte form. */
+static inline void emit_mov_imm64(struct emit *e, unsigned reg, uint64_t value)
+{
+    emit_rex(e, true, 0, 0, reg);
+    emit_8(e, 0xb8 | (reg & 7));
+    emit_64(e, value);
+}
 static inline void emit_mov_imm(struct emit *e, unsigned reg, uint64_t value)
 {
     if (value == (uint32_t)value) {
@@ -190,9 +207,7 @@ static inline void emit_mov_imm(struct emit *e, unsigned reg, uint64_t value)
         emit_8(e, 0xc0 | (reg & 7));
         emit_32(e, value);
     } else {
-        emit_rex(e, true, 0, 0, reg);
-        emit_8(e, 0xb8 | (reg & 7));
-        emit_64(e, value);
+        emit_mov_imm64(e, reg, value);
     }
 }
 static inline void emit_lea(struct emit *e, unsigned reg, unsigned base, unsigned index,
@@ -304,6 +319,12 @@ static inline void emit_nops(struct emit *e, unsigned count)
 {
     while (count--)
         emit_8(e, 0x90);
+}
+
+/* One instruction of eight bytes: nop dword [rax + rax + 0x00000000]. */
+static inline void emit_nop8(struct emit *e)
+{
+    emit_64(e, 0x0000000000841f0full);
 }
 
 /* Notes which branch this is, by its place in the code memory, in case its target is not

@@ -32,10 +32,12 @@ static bool has_code(struct bt *bt, uint64_t gpa)
            && __atomic_load_n(&bt->page_flags[gpa >> 12], __ATOMIC_SEQ_CST) & PAGE_CODE;
 }
 
-/* After a write to guest memory: translations of what was there go. In this order: another vCPU
- * that translates meanwhile either sees the new bytes, or is in time to be told. */
+/* After a write to guest memory: translations of what was there go. In this order, and with the
+ * fence: another vCPU that translates meanwhile either sees the new bytes, or is in time to be
+ * told. */
 static void written(struct bt_vcpu *v, uint64_t gpa, unsigned length)
 {
+    atomic_thread_fence(memory_order_seq_cst);
     if (unlikely(has_code(v->bt, gpa))) {
         x86_quiesce(&v->cpu);
         bt_invalidate(v->bt, gpa, length);

@@ -188,9 +188,8 @@ void bt_page_has_code(struct bt_vcpu *v, uint64_t gpa)
     if (gpa >> 12 >= bt->page_count)
         return;
     uint8_t *flags = &bt->page_flags[gpa >> 12];
-    if (__atomic_fetch_or(flags, PAGE_CODE, __ATOMIC_SEQ_CST) & PAGE_CODE)
-        return;
-    if (!(__atomic_load_n(flags, __ATOMIC_SEQ_CST) & PAGE_WRITTEN))
+    /* Also if it was marked before: who did it may still be waiting to take the entries back. */
+    if (!(__atomic_fetch_or(flags, PAGE_CODE, __ATOMIC_SEQ_CST) & PAGE_WRITTEN))
         return;
     if (bt->vcpu_count > 1)
         bt_exclusive_begin(bt, v);

@@ -156,6 +156,8 @@ static bool may_write_directly(struct bt *bt, const struct bt_range *range, uint
     if (page >= bt->page_count)
         return true;
     uint8_t *flags = &bt->page_flags[page];
+    if (__atomic_load_n(flags, __ATOMIC_RELAXED) & PAGE_CODE)
+        return false; /* without PAGE_WRITTEN, which the next translation would have to act upon */
     if (!(__atomic_load_n(flags, __ATOMIC_RELAXED) & PAGE_WRITTEN))
         __atomic_or_fetch(flags, PAGE_WRITTEN, __ATOMIC_SEQ_CST);
     return !(__atomic_load_n(flags, __ATOMIC_SEQ_CST) & PAGE_CODE);

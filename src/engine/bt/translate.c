@@ -291,6 +291,7 @@ static void reset(struct translator *t, unsigned insns)
 static bool emit_block(struct translator *t, unsigned insns)
 {
     reset(t, insns);
+    emit_nop8(&t->e); /* PATCH_BYTES for kill_block() */
     if (t->block->gpa2 != BT_NO_PAGE)
         emit_crossing_check(t);
     for (t->at = 0; t->at < t->count && !t->ended && !t->e.overflow; t->at++)
@@ -336,6 +337,26 @@ static struct bt_block *finish(struct translator *t)
     return block;
 }
 
+/* Is guest memory still what was translated? */
+static bool bytes_unchanged(struct translator *t, const struct bt_block *block)
+{
+    uint8_t now[BLOCK_INSNS * 15];
+    unsigned in_first = MIN(block->guest_bytes, 4096 - (block->gpa & 4095));
+    unsigned in_second = block->gpa2 == BT_NO_PAGE ? 0 : block->guest_bytes - in_first;
+    bt_fetch_bytes(t->bt, block->gpa, now, in_first);
+    if (in_second)
+        bt_fetch_bytes(t->bt, block->gpa2, now + in_first, in_second);
+    return memcmp(now, t->bytes, in_first + in_second) == 0;
+}
+
+/* A write to the guest's code must not be lost between reading the bytes and publishing the block.
+ * Whoever writes looks at PAGE_CODE after the write and, if it is set, takes the lock to drop what
+ * was made from there. The page is marked before the bytes are read, so
+ *
+ *   - a write that did not see the mark came before it: the bytes read are the new ones;
+ *   - one that did see it is either in memory when the bytes are compared under the lock, or takes
+ *     the lock after the block was published, and drops it;
+ *   - if the mark was taken away meanwhile, with the page's last block, all begins again. */
 struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base, uint64_t gpa,
                               uint32_t mode)
 {
@@ -355,8 +376,7 @@ struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base,
     t->e.exec = -bt->code_write_offset;
 
     bool again = false;
-    uint64_t invalidations = atomic_load(&bt->invalidations);
-    /* From here on, a write to these pages is seen: before the bytes are read. */
+    uint64_t uncovered = atomic_load(&bt->uncovered);
     bt_page_has_code(v, gpa);
     decode(t, rip);
     if (scratch.gpa2 != BT_NO_PAGE) {
@@ -376,10 +396,10 @@ struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base,
         scratch.guest_bytes = last->guest + last->info.length;
         if (!t->e.overflow)
             block = finish(t);
-        if (block && bt->invalidations == invalidations)
+        if (block && bt->uncovered == uncovered && bytes_unchanged(t, block))
             bt_block_publish(bt, block);
         else if (block)
-            again = true; /* somebody wrote to code meanwhile, perhaps to this */
+            again = true;
     }
     pthread_mutex_unlock(&bt->lock);
     if (again)

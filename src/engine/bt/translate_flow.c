@@ -307,11 +307,11 @@ static void emit_landing(struct translator *t, const struct insn *insn)
         return;
     }
     t->landings[t->landing_count++] = emit_here(e);
+    /* One instruction of at least PATCH_BYTES, to be overwritten. */
     if (negated == (int32_t)negated) {
-        emit_op_mem(e, true, 0x8d, S0, T0, H_NONE, 0, negated);
-        emit_nops(e, 1); /* at least 8 bytes to overwrite */
+        emit_lea_8_bytes(e, S0, T0, negated);
     } else {
-        emit_mov_imm(e, S0, negated);
+        emit_mov_imm64(e, S0, negated);
         emit_lea(e, S0, S0, T0, 0, 0);
     }
     uint8_t *ok = emit_jrcxz_later(e);
