@@ -6,7 +6,7 @@ import os
 import re
 
 SOURCE = os.environ["YADO_SOURCE"]
-PAGES = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/engine.md", "tests/README.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/block.md", "docs/engine.md", "tests/README.md"]
 FUNCTION = re.compile(r"\b([a-z][a-z0-9]*_[a-z0-9_]+)\(")
 FILE = re.compile(r"\b((?:src|tests|scripts|bench|docs)/[\w./-]*\w)(?![\w<*])")
 LINK = re.compile(r"\]\(([^):#]+)\)")
