@@ -241,7 +241,7 @@ def memory_overhead(engine, files, machine, settings, log, progress):
     command = linux_command(engine, files, machine, settings, "ybench.idle")
     with Machine(command, log) as guest:
         wait_for_line(guest, "yinit-idle", settings.timeout)
-        time.sleep(1)
+        time.sleep(2)
         check_alive(guest)
         found["linux"] = resident_memory(guest.process.pid, settings.memory << 20, name)
     progress(f"{engine.name}: {found['small']['rss'] / 2**20:.1f} MiB resident beyond a halted "

@@ -186,9 +186,10 @@ static bool take_irqchip(struct vm_config *config, const char *value, GError **e
 
 bool settings_engine(struct vm_config *config, const char *text, GError **error)
 {
-    static const char *const names[] = { "accel", "thread", "tb-size", "kernel-irqchip", NULL };
+    static const char *const names[] = { "accel",    "thread",         "tb-size",
+                                         "x-tb-kib", "kernel-irqchip", NULL };
     auto_keyval *options = keyval_parse(text, "accel", error);
-    uint64_t megabytes;
+    uint64_t megabytes = 0, kilobytes = 0;
 
     if (!options)
         return false;
@@ -201,8 +202,11 @@ bool settings_engine(struct vm_config *config, const char *text, GError **error)
         return fail(error, "thread=%s: each CPU has a thread of its own (thread=multi)", thread);
     if (irqchip && !take_irqchip(config, irqchip, error))
         return false;
-    return keyval_take_unsigned(options, "tb-size", 1 << 20, &megabytes, error)
-           && keyval_finish(options, names, error) && engine_add(config, name, error);
+    if (!keyval_take_unsigned(options, "tb-size", 1 << 20, &megabytes, error)
+        || !keyval_take_unsigned(options, "x-tb-kib", 1 << 20, &kilobytes, error))
+        return false;
+    config->bt_code_bytes = megabytes << 20 | kilobytes << 10;
+    return keyval_finish(options, names, error) && engine_add(config, name, error);
 }
 
 void settings_default_engines(struct vm_config *config)

@@ -10,7 +10,6 @@
 
 struct ioapic;
 struct pic;
-struct acpi_files;
 
 #define VM_CPUS_MAX 255u /* local APIC ids 0..254; 255 is broadcast */
 #define VM_MEMORY_MIN (1ull << 20)
@@ -43,14 +42,15 @@ struct vm_config {
     uint64_t memory_bytes;                   /* a multiple of 4 KiB */
     char *kernel, *initrd, *append, *bios;   /* append may be NULL */
     struct chardev *serial[VM_SERIAL_PORTS]; /* COM1…; NULL: the port does not exist */
-    GPtrArray *devices; /* struct keyval *, one per -device: driver=, id=, bus=, properties */
-    GPtrArray *globals; /* struct vm_global *, one per -global */
-    GPtrArray *fw_cfg_texts;     /* char *, one per -fw_cfg */
+    GPtrArray *devices;      /* struct keyval *, one per -device: driver=, id=, bus=, properties */
+    GPtrArray *globals;      /* struct vm_global *, one per -global */
+    GPtrArray *fw_cfg_texts; /* char *, one per -fw_cfg */
     GPtrArray *firmware_folders; /* char *, -L */
     struct boot_config boot;
-    bool no_graphics; /* the text screen goes to the first serial port as well */
-    bool acpi;        /* -machine acpi= */
-    bool own_irqchip; /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
+    uint64_t bt_code_bytes; /* of translated code the bt engine keeps; 0: its default */
+    bool no_graphics;       /* the text screen goes to the first serial port as well */
+    bool acpi;              /* -machine acpi= */
+    bool own_irqchip;       /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
     bool no_reboot, no_shutdown, start_paused;
     bool timing;
 };
@@ -77,7 +77,6 @@ struct vm {
     struct guest_ram ram;
     struct bus system_bus; /* [main] all others hang below it */
     struct vcpu **vcpus;   /* config->cpus of them */
-    struct acpi_files *acpi_files; /* what firmware reads; NULL: no ACPI */
     GPtrArray *devices;    /* struct device *, in order of realization; reset walks it */
     struct pic *pic;       /* NULL with an in-kernel irqchip */
     struct ioapic *ioapic; /* same */

@@ -3,6 +3,7 @@
  *
  *   run.c        the vCPU's loop: requests, interrupts, finding the next block
  *   cache.c      code memory, blocks, their index, links and invalidation
+ *   trim.c       drops translations that are no longer needed
  *   translate.c  one block of guest code to host code (translate_*.c by instruction class)
  *   emit.h       host instruction encoder
  *   thunks.c     the assembly between translated code and C, emitted at start
@@ -18,6 +19,7 @@
 #define YADO_ENGINE_BT_BT_H
 
 #include "engine/engine.h"
+#include "util/timer.h"
 #include "x86/cpu.h"
 #include "x86/execute.h"
 #include "x86/paging.h"
@@ -162,10 +164,14 @@ struct bt_control {
 #define CONTROL_CR4 (CR4_TSD | CR4_OSFXSR | CR4_OSXSAVE | CR4_SMAP)
 
 #define BLOCK_HASH_BITS 16
+#define BLOCK_HASH_BYTES (sizeof(struct bt_block *) << BLOCK_HASH_BITS)
 
 unsigned bt_block_hash(uint64_t rip, uint64_t gpa, uint32_t mode);
-#define CODE_BYTES (64u << 20)
-#define ARENA_CHUNKS 128 /* of 1 MiB, for what describes the code */
+/* Code memory: -accel bt,tb-size= in MiB. Jumps inside it, and notes of places, have 32 bits. */
+#define CODE_BYTES_DEFAULT (64u << 20)
+#define CODE_BYTES_MIN (512u << 10)
+#define CODE_BYTES_MAX (1u << 30)
+#define BLOCK_ALIGN 64
 
 /* A piece of guest physical memory that is plain host memory. */
 #define BT_RANGES 32
@@ -177,6 +183,16 @@ struct bt_range {
 
 struct bt_page; /* blocks made from one physical page */
 
+/* When to drop translations nobody needs any more, see trim.c. */
+struct bt_trim {
+    enum { TRIM_QUIET, TRIM_WATCHING, TRIM_RECOVERING, TRIM_AGING } state; /* [bt lock] */
+    struct timer timer;
+    size_t limit;         /* [bt lock] bytes of code to stay below */
+    size_t seen;          /* [bt lock] bytes of code when last looked */
+    size_t before;        /* [bt lock] bytes of code dropped last */
+    uint64_t interval_ns; /* [bt lock] until the next attempt if most of it is in use */
+};
+
 /* Code memory is one memfd mapped twice: written at `write`, executed at `exec`, never both. */
 struct bt {
     struct vm *vm;
@@ -186,9 +202,11 @@ struct bt {
     uint8_t *code_next;          /* [lock] executable address of free space */
     uint8_t *code_start;         /* after the thunks */
     size_t code_size;
+    uint8_t *code_settled;    /* [lock] executable address; see bt_code_settle() */
     struct bt_block **blocks; /* [lock] in ascending code address */
     size_t block_count, block_capacity;
-    struct bt_block *_Atomic hash[1u << BLOCK_HASH_BITS];
+    struct bt_block *_Atomic *hash; /* BLOCK_HASH_BYTES */
+    struct bt_trim trim;
 
     uint8_t *page_flags; /* by physical page: PAGE_*; [atomic] */
     uint64_t page_count;
@@ -206,6 +224,7 @@ struct bt {
     struct x86_model *model;
     GPtrArray *arena_chunks; /* [lock] */
     size_t arena_used;       /* [lock] of the last chunk */
+    unsigned arena_limit;    /* chunks */
 
     /* Exclusive execution: see bt_exclusive_begin(). */
     pthread_mutex_t exclusive_lock;
@@ -335,8 +354,9 @@ struct bt_vcpu {
     uint64_t pv_steal_ns; /* when last told */
     int schedstat;        /* of this thread, or -1 */
 
-    struct bt_jump_cache jump[MMU_COUNT];
     uint64_t itlb[2][ITLB_ENTRIES];
+    /* From here on, zeroed to give memory back: see bt_trim_vcpu(). */
+    struct bt_jump_cache jump[MMU_COUNT] __attribute__((aligned(4096)));
     struct bt_tlb tlb[MMU_COUNT];
 };
 
@@ -360,7 +380,20 @@ void bt_link(struct bt *bt, struct bt_exit *exit, struct bt_block *target);
 /* Drops the blocks made from any 64-byte line of [gpa, gpa + length), and tells every vCPU
  * (code_dropped). Takes the lock. Returns whether there were any. */
 bool bt_invalidate(struct bt *bt, uint64_t gpa, uint64_t length);
-void bt_flush_code(struct bt_vcpu *v); /* everything; waits for the other vCPUs */
+/* Drops everything; waits until no other vCPU is in guest code. `v`: the caller's vCPU or NULL. A
+ * vCPU that waited in C, for this or anything else that is exclusive, must not go back to where it
+ * was in translated code: bt->flushes tells. */
+void bt_flush_code(struct bt *bt, struct bt_vcpu *v);
+/* [bt lock] Code has been written: the pages of the writable mapping are not needed for now. */
+void bt_code_settle(struct bt *bt);
+void bt_code_grown(struct bt *bt); /* [bt lock] */
+
+/* trim.c */
+void bt_trim_init(struct bt *bt);
+void bt_trim_destroy(struct bt *bt);
+void bt_trim_grown(struct bt *bt); /* [bt lock] there is more code than before */
+/* Empties the TLBs and jump caches; code mappings (itlb) stay. The vCPU is not in guest code. */
+void bt_trim_vcpu(struct bt_vcpu *v);
 
 /* Code bytes as a fetch sees them: what is not RAM or ROM reads as all ones. Inside one page. */
 void bt_fetch_bytes(struct bt *bt, uint64_t gpa, uint8_t *to, unsigned length);
@@ -385,6 +418,7 @@ void bt_emit_thunks(struct bt *bt);
 
 /* tlb.c */
 void bt_tlb_init(struct bt_vcpu *v);
+void bt_tlb_zeroed(struct bt_vcpu *v); /* jump[] and tlb[] have been: makes them valid and empty */
 void bt_tlb_flush_all(struct x86_cpu *cpu, bool keep_global);
 void bt_tlb_flush_page(struct x86_cpu *cpu, uint64_t addr);
 void bt_jump_cache_flush(struct bt_vcpu *v);

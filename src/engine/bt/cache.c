@@ -13,7 +13,7 @@
 #include "vm/vm.h"
 
 #define ARENA_CHUNK (1u << 20)
-#define MAX_BLOCKS (1u << 20)
+#define SETTLE_BYTES (1u << 20) /* of new code, then the writable mapping is given up */
 
 /* Which 64-byte lines of a page are code, and whose. */
 struct bt_page {
@@ -21,10 +21,18 @@ struct bt_page {
     uint64_t lines;
 };
 
+static void *map_table(size_t bytes)
+{
+    void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return table == MAP_FAILED ? NULL : table;
+}
+
 bool bt_cache_init(struct bt *bt, GError **error)
 {
     pthread_mutex_init(&bt->lock, NULL);
-    bt->code_size = CODE_BYTES;
+    uint64_t wanted = bt->vm->config->bt_code_bytes;
+    bt->code_size = wanted ? CLAMP(wanted, CODE_BYTES_MIN, CODE_BYTES_MAX) : CODE_BYTES_DEFAULT;
     auto_close int fd = memfd_create("yado-code", MFD_CLOEXEC);
     if (fd < 0 || ftruncate(fd, bt->code_size) < 0)
         return fail_errno(error, "cannot create the translator's code memory");
@@ -34,25 +42,37 @@ bool bt_cache_init(struct bt *bt, GError **error)
         return fail_errno(error, "cannot map the translator's code memory");
     bt->code_exec = exec;
     bt->code_write_offset = (uint8_t *)write - (uint8_t *)exec;
-    bt->block_capacity = MAX_BLOCKS;
-    bt->blocks = mmap(NULL, MAX_BLOCKS * sizeof(*bt->blocks), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (bt->blocks == MAP_FAILED)
-        return fail_errno(error, "cannot map the translator's block table");
+    bt->block_capacity = bt->code_size / BLOCK_ALIGN;
+    bt->blocks = map_table(bt->block_capacity * sizeof(*bt->blocks));
+    bt->hash = map_table(BLOCK_HASH_BYTES);
+    if (!bt->blocks || !bt->hash)
+        return fail_errno(error, "cannot map the translator's block tables");
     bt->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     bt->arena_chunks = g_ptr_array_new();
+    bt->arena_limit = 2 + 2 * (bt->code_size / ARENA_CHUNK);
     bt_emit_thunks(bt);
+    bt->code_settled = bt->code_start;
+    bt_trim_init(bt);
     return true;
+}
+
+static void arena_free(struct bt *bt)
+{
+    for (unsigned i = 0; i < bt->arena_chunks->len; i++)
+        munmap(bt->arena_chunks->pdata[i], ARENA_CHUNK);
+    g_ptr_array_set_size(bt->arena_chunks, 0);
+    bt->arena_used = 0;
 }
 
 void bt_cache_destroy(struct bt *bt)
 {
+    bt_trim_destroy(bt);
     munmap(bt->code_exec, bt->code_size);
     munmap(bt->code_exec + bt->code_write_offset, bt->code_size);
-    munmap(bt->blocks, MAX_BLOCKS * sizeof(*bt->blocks));
+    munmap(bt->blocks, bt->block_capacity * sizeof(*bt->blocks));
+    munmap(bt->hash, BLOCK_HASH_BYTES);
     g_hash_table_destroy(bt->pages);
-    for (unsigned i = 0; i < bt->arena_chunks->len; i++)
-        munmap(bt->arena_chunks->pdata[i], ARENA_CHUNK);
+    arena_free(bt);
     g_ptr_array_free(bt->arena_chunks, true);
     pthread_mutex_destroy(&bt->lock);
 }
@@ -258,30 +278,53 @@ bool bt_invalidate(struct bt *bt, uint64_t gpa, uint64_t length)
     return any;
 }
 
-void bt_flush_code(struct bt_vcpu *v)
+/* All of the code memory after the thunks, as mapped there. */
+static void advise(struct bt *bt, ptrdiff_t mapping, int advice)
 {
-    struct bt *bt = v->bt;
+    size_t first = (bt->code_start - bt->code_exec + 4095) & ~(size_t)4095;
+    madvise(bt->code_exec + mapping + first, bt->code_size - first, advice);
+}
+
+void bt_code_settle(struct bt *bt)
+{
+    advise(bt, bt->code_write_offset, MADV_DONTNEED);
+    bt->code_settled = bt->code_next;
+}
+
+void bt_code_grown(struct bt *bt)
+{
+    if (unlikely(bt->code_next - bt->code_settled > SETTLE_BYTES))
+        bt_code_settle(bt);
+    bt_trim_grown(bt);
+}
+
+/* Eight at a time: there is a byte for each page of guest memory. No other vCPU runs. */
+static void page_flags_clear(struct bt *bt)
+{
+    uint64_t *flags = (uint64_t *)bt->page_flags, code = PAGE_CODE * 0x0101010101010101ull;
+    for (uint64_t i = 0; i < (bt->page_count + 7) / 8; i++)
+        if (flags[i] & code)
+            flags[i] &= ~code;
+}
+
+void bt_flush_code(struct bt *bt, struct bt_vcpu *v)
+{
     bt_exclusive_begin(bt, v);
     pthread_mutex_lock(&bt->lock);
     atomic_fetch_add(&bt->uncovered, 1);
-    for (size_t i = 0; i < G_N_ELEMENTS(bt->hash); i++)
-        atomic_store(&bt->hash[i], NULL);
+    madvise(bt->hash, BLOCK_HASH_BYTES, MADV_DONTNEED);
     __atomic_store_n(&bt->block_count, 0, __ATOMIC_RELEASE);
+    madvise(bt->blocks, bt->block_capacity * sizeof(*bt->blocks), MADV_DONTNEED);
     bt->flushes++;
-    bt->code_next = bt->code_start;
+    bt->code_next = bt->code_settled = bt->code_start;
     g_hash_table_remove_all(bt->pages);
-    for (uint64_t i = 0; i < bt->page_count; i++)
-        if (bt->page_flags[i] & PAGE_CODE)
-            bt->page_flags[i] &= ~PAGE_CODE;
-    for (unsigned i = 1; i < bt->arena_chunks->len; i++)
-        munmap(bt->arena_chunks->pdata[i], ARENA_CHUNK);
-    g_ptr_array_set_size(bt->arena_chunks, MIN(bt->arena_chunks->len, 1));
-    bt->arena_used = 0;
-    /* What is left of the old code in the cache would be kept resident otherwise. */
-    madvise(bt->code_exec + bt->code_write_offset + (1 << 20), bt->code_size - (1 << 20),
-            MADV_REMOVE);
-    for (unsigned i = 0; i < bt->vcpu_count; i++)
-        bt_jump_cache_flush(bt->vcpus[i]);
+    page_flags_clear(bt);
+    arena_free(bt);
+    advise(bt, bt->code_write_offset, MADV_REMOVE);
+    for (unsigned i = 0; i < bt->vcpu_count; i++) {
+        bt_trim_vcpu(bt->vcpus[i]);
+        __atomic_store_n(&bt->vcpus[i]->code_dropped, true, __ATOMIC_RELEASE);
+    }
     pthread_mutex_unlock(&bt->lock);
     bt_exclusive_end(bt, v);
 }

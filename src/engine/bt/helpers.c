@@ -153,7 +153,7 @@ static struct bt_block *block_at_rip(struct bt_vcpu *v, uint32_t mode)
         x86_quiesce(cpu);
         block = bt_translate(v, linear, cs_base, gpa, mode);
         if (!block)
-            bt_flush_code(v);
+            bt_flush_code(v->bt, v);
     }
     if (unlikely(!(mode & MODE_CODE64)
                  && cpu->rip + block->guest_bytes - 1 > cpu->seg[SEG_CS].limit)) {

@@ -391,6 +391,10 @@ static bool x87_stored_nothing(void)
 /* The instruction has run on the buffer (or on a page whose code it changed). */
 bool bt_helper_commit(struct bt_vcpu *v, void *return_address)
 {
+    const struct bt_block *block = bt_block_of_code(v->bt, (uint8_t *)return_address - 1);
+    const struct bt_map *map = bt_block_map(block, (uint8_t *)return_address - 1);
+    uint64_t next_rip = block->rip - block->cs_base + map->guest + map->length;
+    uint64_t flushes = v->bt->flushes;
     if (v->bounce.active) {
         v->bounce.active = false;
         bool stored = !(v->bounce.access & ACCESS_X87) || !x87_stored_nothing();
@@ -401,13 +405,12 @@ bool bt_helper_commit(struct bt_vcpu *v, void *return_address)
         v->bounce.in_place = false;
         written(v, v->bounce.gpa[0], v->bounce.size);
     }
-    struct bt_block *block = bt_block_of_code(v->bt, (uint8_t *)return_address - 1);
-    /* A device may have raised an interrupt by this write: it is taken at once, as hardware
-     * does. */
-    if ((block->dead || !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED))
-        && !(v->bounce.access & ACCESS_NO_EXIT)) {
-        const struct bt_map *map = bt_block_map(block, (uint8_t *)return_address - 1);
-        v->cpu.rip = block->rip - block->cs_base + map->guest + map->length;
+    /* The device may have changed the memory map, which waits for the other vCPUs, of which one may
+     * have dropped all code. Or it raised an interrupt: that is taken at once, as hardware does. */
+    if (v->bt->flushes != flushes
+        || ((block->dead || !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED))
+            && !(v->bounce.access & ACCESS_NO_EXIT))) {
+        v->cpu.rip = next_rip;
         bt_flags_in(v);
         return false;
     }

@@ -234,7 +234,7 @@ void bt_control_update(struct bt_vcpu *v)
         for (unsigned n = 0; n < bt->vcpu_count; n++)
             bt->vcpus[n]->control.xcr0 = ~0ull;
         bt_exclusive_end(bt, v);
-        bt_flush_code(v);
+        bt_flush_code(v->bt, v);
         bt_control_update(v);
         return;
     }
@@ -491,7 +491,7 @@ static void bt_state_put(struct vcpu *vcpu)
 {
     struct bt_vcpu *v = vcpu->engine;
     if (vcpu->index == 0 && v->bt->block_count)
-        bt_flush_code(v);
+        bt_flush_code(v->bt, v);
     bt_state_changed(v);
 }
 

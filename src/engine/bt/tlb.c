@@ -17,14 +17,20 @@ static void entry_clear(struct bt_tlb *tlb, unsigned index)
     tlb->addend[index] = TLB_SHIFT_BIAS;
 }
 
-void bt_tlb_init(struct bt_vcpu *v)
+void bt_tlb_zeroed(struct bt_vcpu *v)
 {
     /* All-zero entries (shift 0) match nothing, except at the two ends. */
     for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++) {
         entry_clear(&v->tlb[mmu], 0);
         entry_clear(&v->tlb[mmu], TLB_ENTRIES - 1);
+        v->log[mmu].count = v->log_global[mmu].count = 0;
     }
     bt_jump_cache_flush(v);
+}
+
+void bt_tlb_init(struct bt_vcpu *v)
+{
+    bt_tlb_zeroed(v);
     for (unsigned i = 0; i < 2; i++) {
         v->large_low[i] = ~0ull;
         v->large_high[i] = 0;

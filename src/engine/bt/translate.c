@@ -333,7 +333,8 @@ static struct bt_block *finish(struct translator *t)
         struct bt_exit *exit = &block->exits[t->exit_fixups[i].exit];
         memcpy(t->exit_fixups[i].imm, &exit, sizeof(exit));
     }
-    bt->code_next += (block->code_bytes + 63) & ~63u;
+    bt->code_next += (block->code_bytes + BLOCK_ALIGN - 1) & -BLOCK_ALIGN;
+    bt_code_grown(bt);
     return block;
 }
 
@@ -387,7 +388,7 @@ struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base,
     pthread_mutex_lock(&bt->lock);
     struct bt_block *block = NULL;
     if (bt->code_next + BLOCK_CODE_BYTES <= bt->code_exec + bt->code_size
-        && bt->arena_chunks->len < ARENA_CHUNKS
+        && bt->arena_chunks->len < bt->arena_limit
         && (t->crossing = bt_arena_alloc(bt, sizeof(*block)))) {
         unsigned insns = t->count;
         while (!emit_block(t, insns) && insns > 1)

@@ -82,6 +82,7 @@ static const struct setting_case {
 
     { settings_engine, "kvm", CONFIG("128", "1", "pc", "kvm") },
     { settings_engine, "tcg,thread=multi,tb-size=64", CONFIG("128", "1", "pc", "bt") },
+    { settings_engine, "bt,tb-size=x", "!tb-size" },
     { settings_engine, "bt,thread=single", "!thread=single" },
     { settings_engine, "kvm,kernel-irqchip=split", "!split" },
     { settings_engine, "kmv", "!'kvm'" },
