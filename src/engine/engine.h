@@ -25,6 +25,7 @@ enum vcpu_request {
     VCPU_PAUSE = 1u << 4,  /* stop executing; the run loop waits until resumed */
     VCPU_EXIT = 1u << 5,   /* the thread ends */
     VCPU_ENGINE = 1u << 6, /* the engine's own business (TLB flush, code invalidation) */
+    VCPU_SMI = 1u << 7,    /* enter system management mode; while in it, once more afterwards */
 };
 
 /* Why run() returned. */
@@ -67,6 +68,8 @@ struct engine_ops {
     bool (*kernel_irqchip)(struct vm *vm);
     /* Drives pin `gsi` of the engine's interrupt controllers (only if kernel_irqchip). */
     void (*irq_set)(struct vm *vm, unsigned gsi, bool level);
+    /* Does VCPU_SMI work? A processor in system management mode sees vm->smm_memory. NULL: no. */
+    bool (*smm)(struct vm *vm);
     bool (*vcpu_init)(struct vcpu *vcpu, GError **error); /* on the vCPU's own thread */
     void (*vcpu_destroy)(struct vcpu *vcpu);
     enum vcpu_exit (*run)(struct vcpu *vcpu);

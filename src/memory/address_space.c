@@ -4,7 +4,8 @@
  * Readers load the view's pointer once per access and take no lock. Writers are serialised by
  * `space->lock`, build a whole new view and publish it with a release store; the old one stays
  * valid until the space is freed, because some thread may still be using it. Listeners run after
- * the store, on the thread that made the change, with the lock dropped.
+ * the store, on the thread that made the change, with the lock dropped. A space over another is
+ * rebuilt after the one below; its lock comes before the other's.
  *
  * A device register access is cut into pieces that are aligned and of a size the device declared:
  *
@@ -38,7 +39,9 @@ struct address_space {
     unsigned hint_slot;          /* [const] which of a thread's hints this space uses */
     _Atomic(struct view *) view; /* [atomic] valid until the space is freed */
     pthread_mutex_t lock;        /* serialises topology changes */
-    GPtrArray *regions;          /* [lock] struct region *, oldest first */
+    GPtrArray *regions;          /* [lock] struct region *, oldest first; not those below */
+    struct address_space *below; /* [const] see address_space_new_over() */
+    struct address_space *above; /* [main] that one's `below` is this */
     GPtrArray *old_views;        /* [lock] */
     GArray *listeners;           /* [main] struct change_listener */
     GArray *write_listeners;     /* set before vCPUs run */
@@ -50,25 +53,51 @@ struct address_space {
 static _Thread_local size_t last_hit[HINT_SLOTS];
 static atomic_uint next_hint_slot;
 
-struct address_space *address_space_new(const char *name, uint64_t size)
+static struct view *space_build(struct address_space *space)
+{
+    if (!space->below)
+        return view_build(space->regions, space->size);
+    pthread_mutex_lock(&space->below->lock);
+    g_autoptr(GPtrArray) all = g_ptr_array_copy(space->below->regions, NULL, NULL);
+    pthread_mutex_unlock(&space->below->lock);
+    g_ptr_array_extend(all, space->regions, NULL, NULL);
+    return view_build(all, space->size);
+}
+
+static struct address_space *space_new(const char *name, uint64_t size, struct address_space *below)
 {
     struct address_space *space = g_new0(struct address_space, 1);
     space->name = name;
     space->size = size;
+    space->below = below;
     space->hint_slot = atomic_fetch_add(&next_hint_slot, 1) % HINT_SLOTS;
     pthread_mutex_init(&space->lock, NULL);
     space->regions = g_ptr_array_new();
     space->old_views = g_ptr_array_new_with_free_func(g_free);
     space->listeners = g_array_new(FALSE, FALSE, sizeof(struct change_listener));
     space->write_listeners = g_array_new(FALSE, FALSE, sizeof(struct write_listener));
-    atomic_store(&space->view, view_build(space->regions, size));
+    atomic_store(&space->view, space_build(space));
     return space;
+}
+
+struct address_space *address_space_new(const char *name, uint64_t size)
+{
+    return space_new(name, size, NULL);
+}
+
+struct address_space *address_space_new_over(const char *name, struct address_space *below)
+{
+    assert(!below->above && !below->below);
+    return below->above = space_new(name, below->size, below);
 }
 
 void address_space_free(struct address_space *space)
 {
     if (!space)
         return;
+    assert(!space->above);
+    if (space->below)
+        space->below->above = NULL;
     g_free(atomic_load(&space->view));
     g_ptr_array_free(space->old_views, TRUE);
     g_ptr_array_free(space->regions, TRUE);
@@ -83,13 +112,17 @@ void address_space_free(struct address_space *space)
 /* Called with the lock held, drops it. */
 static void space_publish(struct address_space *space)
 {
-    struct view *view = view_build(space->regions, space->size);
+    struct view *view = space_build(space);
     g_ptr_array_add(space->old_views, atomic_exchange(&space->view, view));
     pthread_mutex_unlock(&space->lock);
     for (guint i = 0; i < space->listeners->len; i++) {
         struct change_listener *listener =
             &g_array_index(space->listeners, struct change_listener, i);
         listener->changed(space, listener->opaque);
+    }
+    if (space->above) {
+        pthread_mutex_lock(&space->above->lock);
+        space_publish(space->above);
     }
 }
 

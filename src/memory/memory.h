@@ -48,6 +48,11 @@ struct region {
 struct address_space;
 
 struct address_space *address_space_new(const char *name, uint64_t size);
+/* A second look at `below`, which it follows: everything there, and the regions added to this one
+ * over it; of two with the same priority this one's is seen. `below` may have one such, and must
+ * outlive it. What is removed from it must have been added to it. (System management mode: RAM that
+ * only a processor in that mode reaches.) */
+struct address_space *address_space_new_over(const char *name, struct address_space *below);
 void address_space_free(struct address_space *space);
 void address_space_add(struct address_space *space, struct region *region);
 void address_space_remove(struct address_space *space, struct region *region);

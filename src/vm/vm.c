@@ -168,6 +168,7 @@ static bool requests_init(struct vm *vm, GError **error);
 static bool vm_build(struct vm *vm, GError **error)
 {
     vm->memory = address_space_new("memory", 1ull << 52);
+    vm->smm_memory = address_space_new_over("smm", vm->memory);
     vm->io = address_space_new("io", 1ull << 16);
     g_autoptr(GPtrArray) devices =
         vm_globals_check(vm->config, error) ? devices_parse(vm, error) : NULL;
@@ -237,6 +238,7 @@ void vm_free(struct vm *vm)
         vm->engine->vm_destroy(vm);
     if (vm->ram.host)
         guest_ram_destroy(&vm->ram);
+    address_space_free(vm->smm_memory);
     address_space_free(vm->memory);
     address_space_free(vm->io);
     g_free(vm->gsi);

@@ -73,6 +73,9 @@ struct vm {
     GString *engine_refusals; /* why engines that come first in the configuration do not run it */
     struct engine_vm *engine_vm;
     struct address_space *memory; /* guest physical, 52 bits */
+    /* The same with what only processors in system management mode see (SMRAM), put there by the
+     * chipset: address_space_new_over(memory). Devices never use it. */
+    struct address_space *smm_memory;
     struct address_space *io;     /* 64 Ki ports */
     struct guest_ram ram;
     struct bus system_bus; /* [main] all others hang below it */

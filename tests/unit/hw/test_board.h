@@ -31,6 +31,7 @@ static void test_board_init(struct test_board *board, unsigned cpus)
     vm->config = &board->config;
     vm->devices = g_ptr_array_new();
     vm->memory = address_space_new("memory", 1ull << 52);
+    vm->smm_memory = address_space_new_over("smm", vm->memory);
     vm->io = address_space_new("io", 1 << 16);
     vm->vcpus = board->slots;
     for (unsigned i = 0; i < cpus; i++) {
@@ -69,6 +70,7 @@ static void test_board_end(struct test_board *board)
         lapic_free(board->cpus[i].apic);
     g_ptr_array_unref(vm->devices);
     g_free(vm->gsi);
+    address_space_free(vm->smm_memory);
     address_space_free(vm->memory);
     address_space_free(vm->io);
 }

@@ -174,6 +174,35 @@ static void test_listeners(void)
     address_space_free(space);
 }
 
+static void test_space_over_another(void)
+{
+    static uint8_t above[4096] __attribute__((aligned(4096)));
+    memset(memory, 0x11, sizeof(memory));
+    memset(above, 0x22, sizeof(above));
+    struct address_space *space = address_space_new("below", 1 << 20);
+    struct region ram = { .kind = REGION_RAM, .size = sizeof(memory), .host = memory };
+    struct region hidden = { .kind = REGION_RAM, .base = 0x8000, .size = 4096, .host = above };
+    address_space_add(space, &ram);
+    struct address_space *over = address_space_new_over("over", space);
+    tap_ok(address_space_read(over, 0, 1) == 0x11, "a space over another shows what is there");
+    changes = 0;
+    address_space_listen(over, on_change, NULL);
+    address_space_add(over, &hidden);
+    tap_ok(address_space_read(over, 0x8000, 1) == 0x22
+               && address_space_read(space, 0x8000, 1) == 0xff,
+           "and what was added to it, which the one below does not");
+    address_space_remove(space, &ram);
+    tap_ok(address_space_read(over, 0, 1) == 0xff && address_space_read(over, 0x8000, 1) == 0x22,
+           "it follows a removal below");
+    ram.base = 0x8000;
+    address_space_add(space, &ram);
+    tap_ok(address_space_read(over, 0x8000, 1) == 0x22,
+           "and hides what comes below with its priority");
+    tap_ok(changes == 3, "its listeners hear of all changes");
+    address_space_free(over);
+    address_space_free(space);
+}
+
 static atomic_bool stop;
 static struct address_space *shared_space;
 
@@ -224,6 +253,7 @@ int main(void)
     test_access_sizes();
     test_borders();
     test_listeners();
+    test_space_over_another();
     test_concurrent_change();
     g_string_free(recorder.log, TRUE);
     return tap_done();
