@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "util/util.h"
+#include "vm/debug.h"
 #include "x86/cpu.h"
 
 struct vm;
@@ -33,6 +34,7 @@ enum vcpu_exit {
     VCPU_EXIT_REQUEST,      /* PAUSE or EXIT is requested */
     VCPU_EXIT_TRIPLE_FAULT, /* the machine must reset or stop */
     VCPU_EXIT_ERROR,        /* the engine cannot go on; vcpu->error says why */
+    VCPU_EXIT_DEBUG,        /* at a break- or watchpoint, or a step is done: vcpu->debug.stop */
 };
 
 struct vcpu {
@@ -45,11 +47,13 @@ struct vcpu {
     atomic_uint requests; /* enum vcpu_request bits */
     atomic_uchar sipi_vector;
     pthread_mutex_t sleep_lock;
-    pthread_cond_t wakeup; /* [sleep_lock] halted or paused vCPUs wait here */
-    bool paused;           /* [sleep_lock] */
-    bool resume;           /* [sleep_lock] */
-    bool started;          /* [sleep_lock] vcpu_init is over; `error` says if it failed */
-    bool state_changed;    /* [sleep_lock] cpu was changed while stopped: state_put, then run */
+    pthread_cond_t wakeup;  /* [sleep_lock] halted or paused vCPUs wait here */
+    bool paused;            /* [sleep_lock] */
+    bool resume;            /* [sleep_lock] */
+    bool started;           /* [sleep_lock] vcpu_init is over; `error` says if it failed */
+    bool state_changed;     /* [sleep_lock] cpu was changed while stopped: state_put, then run */
+    bool registers_changed; /* [sleep_lock] the same, by a debugger: registers_put */
+    struct vcpu_debug debug;
     GError *error;
     void *engine; /* the engine's per-vCPU data */
 };
@@ -79,6 +83,16 @@ struct engine_ops {
      * own thread. */
     void (*state_get)(struct vcpu *vcpu);
     void (*state_put)(struct vcpu *vcpu);
+    /* The same for single registers that a debugger has changed; NULL: state_put does. */
+    void (*registers_put)(struct vcpu *vcpu);
+
+    /* Debugging; NULL: not supported. Main loop, all vCPUs stopped. debug_update() makes
+     * vm->debug.points, and what vcpu->debug asks of each vCPU, take effect from the next run() on.
+     * debug_check(), which may be NULL: would there be room for all the points? */
+    bool (*debug_update)(struct vm *vm, GError **error);
+    bool (*debug_check)(struct vm *vm, GError **error);
+    /* NULL: nothing to do. All vCPUs have stopped: memory is to be as the guest made it. */
+    void (*debug_stopped)(struct vm *vm);
 };
 
 extern const struct engine_ops engine_kvm, engine_bt;

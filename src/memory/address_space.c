@@ -169,6 +169,11 @@ static const struct range *space_find(struct address_space *space, uint64_t addr
     return view_find(view, addr, &last_hit[space->hint_slot], NULL);
 }
 
+bool address_space_is_mapped(struct address_space *space, uint64_t addr)
+{
+    return space_find(space, addr) != NULL;
+}
+
 uint8_t *address_space_host(struct address_space *space, uint64_t gpa, bool for_write,
                             uint64_t *run)
 {

@@ -74,6 +74,9 @@ void address_space_visit(struct address_space *space,
 uint8_t *address_space_host(struct address_space *space, uint64_t gpa, bool for_write,
                             uint64_t *run);
 
+/* Is anything there, RAM, ROM or a device? */
+bool address_space_is_mapped(struct address_space *space, uint64_t addr);
+
 /* One CPU access of 1, 2, 4 or 8 bytes. Nothing mapped: reads give all ones, writes are dropped
  * (as on a PC bus), and both are logged under guest_errors. A device takes an access that starts at
  * one of its visible registers whole if it is large enough for it, else each part goes to whoever

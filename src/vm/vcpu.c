@@ -39,7 +39,7 @@ static void pause_here(struct vcpu *vcpu)
     const struct engine_ops *engine = vcpu->vm->engine;
 
     pthread_mutex_lock(&vcpu->sleep_lock);
-    if (!vcpu->state_changed) {
+    if (!vcpu->state_changed && !vcpu->registers_changed) {
         pthread_mutex_unlock(&vcpu->sleep_lock);
         engine->state_get(vcpu);
         pthread_mutex_lock(&vcpu->sleep_lock);
@@ -49,10 +49,12 @@ static void pause_here(struct vcpu *vcpu)
     while (!vcpu->resume && !(atomic_load(&vcpu->requests) & VCPU_EXIT))
         pthread_cond_wait(&vcpu->wakeup, &vcpu->sleep_lock);
     vcpu->resume = false;
-    bool changed = vcpu->state_changed;
-    vcpu->state_changed = false;
+    bool changed = vcpu->state_changed, registers = vcpu->registers_changed;
+    vcpu->state_changed = vcpu->registers_changed = false;
     pthread_mutex_unlock(&vcpu->sleep_lock);
-    if (changed)
+    if (registers && !changed && engine->registers_put)
+        engine->registers_put(vcpu);
+    else if (changed || registers)
         engine->state_put(vcpu);
 }
 
@@ -70,7 +72,13 @@ static void log_triple_fault(struct vcpu *vcpu)
 
 static void run_once(struct vcpu *vcpu)
 {
-    switch (vcpu->vm->engine->run(vcpu)) {
+    enum vcpu_exit reason;
+
+    do
+        reason = vcpu->vm->engine->run(vcpu);
+    while (reason == VCPU_EXIT_DEBUG && debug_step_again(vcpu)
+           && !(atomic_load(&vcpu->requests) & (VCPU_PAUSE | VCPU_EXIT)));
+    switch (reason) {
     case VCPU_EXIT_REQUEST:
         return;
     case VCPU_EXIT_TRIPLE_FAULT:
@@ -82,6 +90,10 @@ static void run_once(struct vcpu *vcpu)
                      vcpu->error ? vcpu->error->message : "the engine stopped");
         g_clear_error(&vcpu->error);
         vm_request_shutdown(vcpu->vm, VM_SHUTDOWN_ERROR);
+        break;
+    case VCPU_EXIT_DEBUG:
+        vcpu->debug.stopped = true;
+        vm_request_debug_stop(vcpu->vm);
         break;
     }
     /* The main loop decides what comes next; this vCPU has nothing to execute until then. */
@@ -225,6 +237,13 @@ void vcpu_state_replaced(struct vcpu *vcpu)
     pthread_mutex_lock(&vcpu->sleep_lock);
     atomic_fetch_and(&vcpu->requests, VCPU_PAUSE | VCPU_EXIT | VCPU_ENGINE);
     vcpu->state_changed = true;
+    pthread_mutex_unlock(&vcpu->sleep_lock);
+}
+
+void vcpu_registers_changed(struct vcpu *vcpu)
+{
+    pthread_mutex_lock(&vcpu->sleep_lock);
+    vcpu->registers_changed = true;
     pthread_mutex_unlock(&vcpu->sleep_lock);
 }
 

@@ -26,6 +26,8 @@ void vcpu_resume(struct vcpu *vcpu);
 
 /* While paused: vcpu->cpu was changed, its pending requests are void (reset). */
 void vcpu_state_replaced(struct vcpu *vcpu);
+/* While paused: a debugger has changed registers in vcpu->cpu. */
+void vcpu_registers_changed(struct vcpu *vcpu);
 
 /* Ends the thread of a paused vCPU and waits for that. Others must be paused too: their interrupts
  * would go to what is taken down here. */

@@ -22,6 +22,7 @@
 /* Bits of vm->asked beside 1 << enum vm_shutdown_cause. */
 #define ASKED_RESET (1u << 16)
 #define ASKED_EXIT (1u << 17)
+#define ASKED_DEBUG (1u << 18)
 
 static void options_free(void *keyval)
 {
@@ -193,6 +194,7 @@ struct vm *vm_create(struct vm_config *config, GError **error)
     vm->devices = g_ptr_array_new();
     vm->engine_refusals = g_string_new(NULL);
     vm->loop = g_main_loop_new(NULL, FALSE);
+    debug_init(vm);
     if (!vm_build(vm, error)) {
         vm_free(vm);
         return NULL;
@@ -244,6 +246,7 @@ void vm_free(struct vm *vm)
     g_free(vm->gsi);
     g_string_free(vm->engine_refusals, TRUE);
     g_main_loop_unref(vm->loop);
+    debug_destroy(vm);
     vm_config_free(vm->config);
     g_free(vm);
 }
@@ -256,13 +259,17 @@ static void vcpus_stop(struct vm *vm)
         vcpu_pause(vm->vcpus[i]);
     for (unsigned i = 0; i < vm->config->cpus; i++)
         vcpu_pause_wait(vm->vcpus[i]);
+    if (vm->engine->debug_stopped)
+        vm->engine->debug_stopped(vm);
 }
 
 static void vcpus_go(struct vm *vm)
 {
     vm->state = RUN_STATE_RUNNING;
-    for (unsigned i = 0; i < vm->config->cpus; i++)
-        vcpu_resume(vm->vcpus[i]);
+    for (unsigned i = 0; i < vm->config->cpus; i++) {
+        if (vm->vcpus[i]->debug.action != VCPU_HOLD)
+            vcpu_resume(vm->vcpus[i]);
+    }
 }
 
 void vm_pause(struct vm *vm)
@@ -271,11 +278,13 @@ void vm_pause(struct vm *vm)
         return;
     vcpus_stop(vm);
     vm->state = RUN_STATE_PAUSED;
+    debug_report(vm, DEBUG_EVENT_PAUSE);
 }
 
 void vm_resume(struct vm *vm)
 {
-    if (vm->state == RUN_STATE_PAUSED || vm->state == RUN_STATE_PRELAUNCH)
+    if (vm->state == RUN_STATE_PAUSED || vm->state == RUN_STATE_PRELAUNCH
+        || vm->state == RUN_STATE_DEBUG)
         vcpus_go(vm);
 }
 
@@ -300,6 +309,8 @@ const char *vm_state_name(const struct vm *vm)
         return "running";
     case RUN_STATE_PAUSED:
         return "paused";
+    case RUN_STATE_DEBUG:
+        return "paused (debug)";
     case RUN_STATE_SHUTDOWN:
         return "paused (shutdown)";
     }
@@ -374,6 +385,9 @@ void vm_reset(struct vm *vm)
         report_error("cannot reset the machine: %s", error->message);
         vm->exit_code = 1;
         g_main_loop_quit(vm->loop);
+    } else if (running && vm->debug.client) {
+        vm->state = RUN_STATE_DEBUG;
+        debug_report(vm, DEBUG_EVENT_RESET);
     } else if (running) {
         vcpus_go(vm);
     } else {
@@ -388,6 +402,7 @@ static void end_loop(struct vm *vm, int exit_code)
     vcpus_stop(vm);
     vm->state = RUN_STATE_SHUTDOWN;
     vm->exit_code = exit_code;
+    debug_report(vm, DEBUG_EVENT_END);
     g_main_loop_quit(vm->loop);
 }
 
@@ -398,10 +413,23 @@ static void shut_down(struct vm *vm, unsigned asked)
     if (!(asked & by_host) && vm->config->no_shutdown) {
         vcpus_stop(vm);
         vm->state = RUN_STATE_SHUTDOWN;
+        debug_report(vm, DEBUG_EVENT_SHUTDOWN);
         return;
     }
     vm->ended_by_host = asked & by_host;
     end_loop(vm, asked & 1u << VM_SHUTDOWN_ERROR ? 1 : 0);
+}
+
+/* A vCPU came to a break- or watchpoint. Meanwhile the machine may have been stopped otherwise, or
+ * the debugger be gone: then the vCPU goes on with the others. */
+static void stop_for_debugger(struct vm *vm)
+{
+    if (vm->state != RUN_STATE_RUNNING)
+        return;
+    vcpus_stop(vm);
+    vm->state = RUN_STATE_DEBUG;
+    if (!debug_report(vm, DEBUG_EVENT_STOP))
+        vcpus_go(vm);
 }
 
 static gboolean take_requests(gint fd, GIOCondition condition, gpointer opaque)
@@ -418,10 +446,12 @@ static gboolean take_requests(gint fd, GIOCondition condition, gpointer opaque)
         asked = (asked & ~ASKED_RESET) | 1u << VM_SHUTDOWN_GUEST;
     if (asked & ASKED_EXIT)
         end_loop(vm, atomic_load(&vm->asked_exit_code));
-    else if (asked & ~ASKED_RESET)
+    else if (asked & ~(ASKED_RESET | ASKED_DEBUG))
         shut_down(vm, asked);
     else if (asked & ASKED_RESET)
         vm_reset(vm);
+    else if (asked & ASKED_DEBUG)
+        stop_for_debugger(vm);
     return G_SOURCE_CONTINUE;
 }
 
@@ -455,6 +485,11 @@ void vm_request_exit(struct vm *vm, int exit_code)
 {
     atomic_store(&vm->asked_exit_code, exit_code);
     ask(vm, ASKED_EXIT);
+}
+
+void vm_request_debug_stop(struct vm *vm)
+{
+    ask(vm, ASKED_DEBUG);
 }
 
 void vm_run_loop(struct vm *vm)

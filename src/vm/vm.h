@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "hw/device.h"
 #include "memory/memory.h"
+#include "vm/debug.h"
 
 struct ioapic;
 struct pic;
@@ -65,7 +66,13 @@ bool vm_config_set(struct vm_config *config, const char *text, GError **error);
 struct vm_config *vm_config_new(void); /* the defaults: machine pc, CPU max, 1 CPU, 128 MiB */
 void vm_config_free(struct vm_config *config);
 
-enum run_state { RUN_STATE_PRELAUNCH, RUN_STATE_RUNNING, RUN_STATE_PAUSED, RUN_STATE_SHUTDOWN };
+enum run_state {
+    RUN_STATE_PRELAUNCH,
+    RUN_STATE_RUNNING,
+    RUN_STATE_PAUSED,
+    RUN_STATE_DEBUG, /* stopped for a debugger */
+    RUN_STATE_SHUTDOWN
+};
 
 struct vm {
     struct vm_config *config;
@@ -76,18 +83,20 @@ struct vm {
     /* The same with what only processors in system management mode see (SMRAM), put there by the
      * chipset: address_space_new_over(memory). Devices never use it. */
     struct address_space *smm_memory;
-    struct address_space *io;     /* 64 Ki ports */
+    struct address_space *io; /* 64 Ki ports */
     struct guest_ram ram;
-    struct bus system_bus; /* [main] all others hang below it */
-    struct vcpu **vcpus;   /* config->cpus of them */
-    GPtrArray *devices;    /* struct device *, in order of realization; reset walks it */
-    struct pic *pic;       /* NULL with an in-kernel irqchip */
-    struct ioapic *ioapic; /* same */
-    struct irq_line *gsi;  /* 24 lines the board's devices drive (ISA IRQ n = gsi[n]) */
-    atomic_bool a20_off;   /* [atomic] see board_set_a20(); vCPUs take it over on VCPU_ENGINE */
-    enum run_state state;  /* [main] */
-    int exit_code;         /* [main] of the process when the loop ends */
-    bool ended_by_host;    /* [main] by a signal or the user, not by the guest */
+    struct bus system_bus;  /* [main] all others hang below it */
+    struct vcpu **vcpus;    /* config->cpus of them */
+    GPtrArray *devices;     /* struct device *, in order of realization; reset walks it */
+    struct pic *pic;        /* NULL with an in-kernel irqchip */
+    struct ioapic *ioapic;  /* same */
+    struct irq_line *gsi;   /* 24 lines the board's devices drive (ISA IRQ n = gsi[n]) */
+    atomic_bool a20_off;    /* [atomic] see board_set_a20(); vCPUs take it over on VCPU_ENGINE */
+    enum run_state state;   /* [main] */
+    struct vm_debug debug;  /* [main] */
+    struct gdb_server *gdb; /* [main] NULL: no debugger can connect */
+    int exit_code;          /* [main] of the process when the loop ends */
+    bool ended_by_host;     /* [main] by a signal or the user, not by the guest */
     GMainLoop *loop;
     atomic_uint asked; /* what vm_request_*() want of the main loop, see vm.c */
     atomic_int asked_exit_code;
@@ -125,5 +134,7 @@ void vm_request_shutdown(struct vm *vm, enum vm_shutdown_cause cause);
 void vm_request_reset(struct vm *vm);
 /* As shutdown, with the given process exit code, even under no_shutdown (isa-debug-exit). */
 void vm_request_exit(struct vm *vm, int exit_code);
+/* A vCPU's thread: stop all vCPUs and tell the debugger, see vcpu->debug.stop. */
+void vm_request_debug_stop(struct vm *vm);
 
 #endif
