@@ -136,6 +136,8 @@ static inline void watch(struct x86_cpu *cpu, uint64_t linear, unsigned size, un
     if (unlikely(cpu->dr[7] & 0xff) && !(access & (X86_IMPLICIT | X86_EXEC)))
         cpu->debug_pending |= x86_breakpoints(
             cpu, linear, size, access & X86_WRITE ? X86_WATCH_WRITE : X86_WATCH_READ);
+    if (unlikely(cpu->watched) && !(access & (X86_IMPLICIT | X86_EXEC)))
+        cpu->ops->accessed(cpu, linear, size, access & X86_WRITE);
 }
 
 /* What the engine has at hand, unless data breakpoints want to see every access. */
@@ -152,7 +154,7 @@ void *x86_host(struct x86_cpu *cpu, uint64_t linear, unsigned size, unsigned acc
 
     if (likely(host))
         return host;
-    if (size > to_page_end(linear) || (cpu->dr[7] & 0xff))
+    if (size > to_page_end(linear) || (cpu->dr[7] & 0xff) || cpu->watched)
         return NULL;
     return translate(cpu, linear, access).host;
 }

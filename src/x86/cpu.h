@@ -176,6 +176,8 @@ struct x86_engine_ops {
     /* Guest vector/x87 registers between the host's and cpu->xsave (see fpu_in_host). */
     void (*fpu_to_memory)(struct x86_cpu *cpu);
     void (*fpu_from_memory)(struct x86_cpu *cpu);
+    /* After each data access while cpu->watched, except those the processor makes by itself. */
+    void (*accessed)(struct x86_cpu *cpu, uint64_t addr, unsigned size, bool write);
     /* Host TSC as the guest sees it. */
     uint64_t (*tsc_read)(struct x86_cpu *cpu);
 };
@@ -214,6 +216,10 @@ struct x86_cpu {
     /* #DB: bits to report in DR6 (B0-B3, BD, BS, BT), put there by whoever raises it. Data
      * breakpoints hit by an instruction collect in debug_pending; the trap is due after it. */
     uint32_t fault_dr6, debug_pending;
+
+    bool watched;     /* a debugger wants to know of data accesses: ops->accessed */
+    bool watch_hit;   /* and of one made by this instruction; a string instruction stops after it */
+    bool single_step; /* a debugger runs this instruction alone */
 
     uint8_t cpl; /* always equal to SS.DPL / 3 in V86 mode / 0 in real mode */
     bool halted;

@@ -30,7 +30,9 @@ static bool string_begin(struct string_op *op, struct x86_cpu *cpu, const struct
     op->repeat = insn->prefixes & (X86_PREFIX_REP | X86_PREFIX_REPNE);
     op->count = op->repeat ? reg_get(cpu, RCX, op->width) : 1;
     /* A single step or a breakpoint trap is due after every iteration. */
-    op->budget = cpu->rflags & FLAG_TF || cpu->dr[7] & 0xff ? 1 : BUDGET_BYTES / op->size;
+    op->budget = cpu->rflags & FLAG_TF || cpu->dr[7] & 0xff || cpu->single_step
+                     ? 1
+                     : BUDGET_BYTES / op->size;
     return op->count != 0;
 }
 
@@ -45,6 +47,8 @@ static void count_down(struct string_op *op, uint64_t elements)
 {
     op->count -= elements;
     op->budget -= MIN(elements, op->budget);
+    if (unlikely(op->cpu->watch_hit)) /* a debugger wants to look */
+        op->budget = 0;
     if (op->repeat)
         reg_set(op->cpu, RCX, op->count, op->width);
 }

@@ -12,6 +12,7 @@
  *   gather.c     gathers, scatters, byte-masked stores                 (guest vector state live)
  *   tlb.c        filling and flushing the software TLB            (guest vector state live)
  *   signal.c     host faults in translated code become guest exceptions
+ *   breakpoints.c  where a debugger wants vCPUs to stop           (guest vector state live)
  *
  * While translated code runs, the GS base points to struct bt_vcpu and every guest register lives
  * in a host register or in cpu.regs, see host_home[]. */
@@ -193,6 +194,20 @@ struct bt_trim {
     uint64_t interval_ns; /* [bt lock] until the next attempt if most of it is in use */
 };
 
+/* What a debugger asks for. Changed with all vCPUs paused. Breakpoints are linear addresses in
+ * ascending order. */
+struct bt_watch {
+    uint64_t low, high; /* first and last byte */
+    enum debug_kind kind;
+};
+struct bt_debug {
+    bool active; /* there is anything at all to look at in bt_next() */
+    uint64_t *breaks;
+    unsigned break_count;
+    struct bt_watch *watches;
+    unsigned watch_count;
+};
+
 /* Code memory is one memfd mapped twice: written at `write`, executed at `exec`, never both. */
 struct bt {
     struct vm *vm;
@@ -218,6 +233,7 @@ struct bt {
     unsigned control_count;
     struct bt_vcpu **vcpus;
     unsigned vcpu_count;
+    struct bt_debug debug;
     uint64_t tsc_start, ns_start; /* both clocks at the same moment */
     uint64_t tsc_hz;              /* [exclusive_lock] 0: not measured yet */
     uint64_t flushes;             /* of the whole code memory */
@@ -327,6 +343,12 @@ struct bt_vcpu {
     uint32_t jump_mode[MMU_COUNT]; /* what the blocks in the jump cache were made for */
     bool stepping;                 /* the block running is one instruction; #DB is due after it */
 
+    /* For a debugger, see breakpoints.c. */
+    bool debug_alone; /* the next instruction runs alone, whoever wants it */
+    bool debug_ran;   /* one has just run alone */
+    bool debug_hit;   /* an access met a watchpoint: stop after the instruction */
+    struct debug_stop debug_hit_stop;
+
     /* A bounced access waiting for its commit. */
     struct {
         bool active, in_place, present[2];
@@ -403,6 +425,23 @@ void bt_page_has_code(struct bt_vcpu *v, uint64_t gpa);
 /* How far the near return or call of `length` bytes at `gpa`, in 64-bit code, moves the stack
  * pointer. */
 int64_t bt_branch_stack_move(struct bt_vcpu *v, uint64_t gpa, unsigned length);
+
+/* Drops the blocks that have an instruction at one of the linear addresses. Takes the lock; no vCPU
+ * is in guest code. */
+void bt_drop_code_at(struct bt *bt, const uint64_t *linear, unsigned count);
+
+/* breakpoints.c: see there for the order in which bt_next() asks. */
+void bt_debug_update(struct bt *bt); /* vm->debug or vcpu->debug may have changed */
+void bt_debug_destroy(struct bt *bt);
+bool bt_debug_break_at(const struct bt *bt, uint64_t linear);
+bool bt_debug_page_watched(const struct bt *bt, uint64_t addr);
+void bt_debug_begin(struct bt_vcpu *v);
+bool bt_debug_done(struct bt_vcpu *v);
+bool bt_debug_holds_interrupts(const struct bt_vcpu *v);
+bool bt_debug_stops_here(struct bt_vcpu *v); /* raises fetch faults */
+uint32_t bt_debug_mode(struct bt_vcpu *v);
+void bt_debug_access(struct bt_vcpu *v, uint64_t addr, unsigned size, bool read, bool write);
+void bt_debug_accessed(struct x86_cpu *cpu, uint64_t addr, unsigned size, bool write);
 
 /* debug.c: -d in_asm, out_asm */
 struct translator;

@@ -307,6 +307,19 @@ static void page_flags_clear(struct bt *bt)
             flags[i] &= ~code;
 }
 
+void bt_drop_code_at(struct bt *bt, const uint64_t *linear, unsigned count)
+{
+    pthread_mutex_lock(&bt->lock);
+    for (size_t i = 0; i < bt->block_count; i++) {
+        struct bt_block *block = bt->blocks[i];
+        for (unsigned n = 0; n < count && !block->dead; n++) {
+            if (linear[n] - block->rip < block->guest_bytes)
+                kill_block(bt, block);
+        }
+    }
+    pthread_mutex_unlock(&bt->lock);
+}
+
 void bt_flush_code(struct bt *bt, struct bt_vcpu *v)
 {
     bt_exclusive_begin(bt, v);

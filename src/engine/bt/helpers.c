@@ -396,6 +396,7 @@ static enum x86_delivery deliver_pending(struct bt_vcpu *v)
     if (v->fault_pending) {
         v->fault_pending = false;
         v->stepping = false;
+        v->debug_hit = cpu->watch_hit = false; /* it is undone */
         if (log_enabled(LOG_INT)) {
             x86_quiesce(cpu);
             log_write("cpu %u: exception %u error 0x%x at 0x%" PRIx64 " address 0x%" PRIx64,
@@ -418,19 +419,23 @@ void *bt_next(struct bt_vcpu *v)
     struct x86_cpu *cpu = &v->cpu;
     if (unlikely(deliver_pending(v) == X86_DELIVERY_TRIPLE_FAULT))
         return leave(v, VCPU_EXIT_TRIPLE_FAULT);
+    bool debugging = v->bt->debug.active;
+    if (unlikely(debugging) && bt_debug_done(v))
+        return leave(v, VCPU_EXIT_DEBUG);
     if (unlikely(!v->go_on || v->vcpu->requests) && take_requests(v))
         return leave(v, VCPU_EXIT_REQUEST);
 
     uint32_t one = 0;
     bool shadow = cpu->int_shadow;
     cpu->int_shadow = false;
-    if (unlikely(cpu->nmi_pending) && !cpu->nmi_blocked && !shadow) {
+    bool held = unlikely(debugging) && bt_debug_holds_interrupts(v);
+    if (unlikely(cpu->nmi_pending) && !cpu->nmi_blocked && !shadow && !held) {
         cpu->nmi_pending = false;
         cpu->nmi_blocked = true;
         cpu->halted = false;
         x86_deliver(cpu, VECTOR_NMI, X86_EVENT_NMI, false, 0, cpu->rip);
     }
-    if (v->irq_wanted && (cpu->rflags & FLAG_IF)) {
+    if (v->irq_wanted && (cpu->rflags & FLAG_IF) && !held) {
         if (shadow)
             one = MODE_ONE;
         else
@@ -439,6 +444,13 @@ void *bt_next(struct bt_vcpu *v)
     if (unlikely(cpu->halted))
         return leave(v, VCPU_EXIT_REQUEST);
 
+    if (unlikely(debugging)) {
+        if (bt_debug_stops_here(v)) {
+            cpu->int_shadow = shadow;
+            return leave(v, VCPU_EXIT_DEBUG);
+        }
+        one |= bt_debug_mode(v);
+    }
     uint32_t mode = bt_current_mode(v) | one;
     if (unlikely(v->singly))
         mode |= MODE_SINGLY;

@@ -335,6 +335,9 @@ uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, voi
         cpu->debug_pending |=
             x86_breakpoints(cpu, addr, size, write ? X86_WATCH_WRITE : X86_WATCH_READ);
 
+    if (unlikely(v->bt->debug.watch_count) && !(access & ACCESS_SHARED))
+        bt_debug_access(v, addr, size, access & ACCESS_READ, write);
+
     if (valid && (addr & 4095) + size <= 4096) {
         struct x86_walk walk = { 0 };
         bool user = cpu->cpl == 3, mapped;

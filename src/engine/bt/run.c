@@ -109,6 +109,7 @@ static void bt_vm_destroy(struct vm *vm)
     struct bt *bt = bt_of_vm(vm);
     if (!bt)
         return;
+    bt_debug_destroy(bt);
     if (bt->code_exec)
         bt_cache_destroy(bt);
     if (bt->page_flags && bt->page_flags != MAP_FAILED)
@@ -317,6 +318,7 @@ static const struct x86_engine_ops hooks = {
     .interrupts_changed = hook_interrupts_changed,
     .fpu_to_memory = bt_fpu_to_memory,
     .fpu_from_memory = bt_fpu_from_memory,
+    .accessed = bt_debug_accessed,
     .tsc_read = bt_tsc_read,
 };
 
@@ -439,6 +441,7 @@ static enum vcpu_exit bt_run(struct vcpu *vcpu)
 {
     struct bt_vcpu *v = vcpu->engine;
     struct x86_cpu *cpu = &v->cpu;
+    bt_debug_begin(v);
     for (;;) {
         unsigned requests = atomic_load(&vcpu->requests);
         if (requests & (VCPU_PAUSE | VCPU_EXIT))
@@ -495,6 +498,19 @@ static void bt_state_put(struct vcpu *vcpu)
     bt_state_changed(v);
 }
 
+static void bt_registers_put(struct vcpu *vcpu)
+{
+    struct bt_vcpu *v = vcpu->engine;
+    lapic_tpr_set(vcpu->apic, v->cpu.cr8 << 4);
+    bt_state_changed(v);
+}
+
+static bool debug_update(struct vm *vm, GError **error)
+{
+    bt_debug_update(bt_of_vm(vm));
+    return true;
+}
+
 const struct engine_ops engine_bt = {
     .name = "bt",
     .description = "binary translation to the same instruction set, runs everywhere",
@@ -508,4 +524,6 @@ const struct engine_ops engine_bt = {
     .kick = bt_kick,
     .state_get = bt_state_get,
     .state_put = bt_state_put,
+    .registers_put = bt_registers_put,
+    .debug_update = debug_update,
 };

@@ -173,6 +173,8 @@ uint8_t *bt_tlb_fill(struct bt_vcpu *v, uint64_t addr, enum bt_mmu mmu, bool wri
                      const struct x86_walk *walk)
 {
     const struct bt_range *range = bt_range_find(v->bt, walk->gpa);
+    if (unlikely(v->bt->debug.watch_count) && bt_debug_page_watched(v->bt, addr))
+        return NULL; /* every access to it is to be seen */
     /* A20 masking and ranges that do not cover whole pages would need more than one entry. */
     if (!range || ((walk->gpa & ~4095ull) + 4096 - range->base > range->size))
         return NULL;

@@ -142,7 +142,14 @@ static void decode(struct translator *t, uint64_t rip)
     unsigned in_page = 4096 - (block->gpa & 4095), offset = 0, available = in_page;
     bt_fetch_bytes(t->bt, block->gpa, t->bytes, in_page);
     unsigned limit = t->mode & (MODE_STEP | MODE_ONE) ? 1 : BLOCK_INSNS;
+    /* bt_next() has looked before an instruction that runs alone. */
+    bool breaks = t->bt->debug.break_count && !(t->mode & MODE_STEP);
+    t->stops = breaks && bt_debug_break_at(t->bt, rip);
+    if (t->stops)
+        limit = 1;
     while (t->count < limit && offset < in_page) {
+        if (breaks && t->count && bt_debug_break_at(t->bt, rip + offset))
+            break; /* it gets its own block */
         struct insn *insn = &t->insns[t->count];
         insn->bytes = t->bytes + offset;
         insn->guest = offset;
@@ -294,6 +301,8 @@ static bool emit_block(struct translator *t, unsigned insns)
     emit_nop8(&t->e); /* PATCH_BYTES for kill_block() */
     if (t->block->gpa2 != BT_NO_PAGE)
         emit_crossing_check(t);
+    if (t->stops)
+        translate_stop(t, &t->insns[0]);
     for (t->at = 0; t->at < t->count && !t->ended && !t->e.overflow; t->at++)
         emit_insn(t, &t->insns[t->at]);
     if (!t->ended && !t->e.overflow)

@@ -90,6 +90,7 @@ struct translator {
     bool code64, flat;
     unsigned count, at; /* instructions; the one being emitted */
     bool ended;         /* control does not fall through */
+    bool stops;         /* a debugger's breakpoint: the block leads to bt_next() and no further */
     struct shared shared[SHARED_SLOTS];
     unsigned next_shared;
     unsigned map_count, exit_count, cold_count, landing_count;
@@ -140,6 +141,8 @@ void set_reg(struct translator *t, unsigned reg, unsigned from); /* 64-bit */
 /* translate_flow.c */
 bool translate_flow(struct translator *t, const struct insn *insn); /* false: not control flow */
 void translate_exit(struct translator *t, uint64_t target_rip, uint32_t target_mode, bool poll);
+/* Back to bt_next() without executing anything. */
+void translate_stop(struct translator *t, const struct insn *insn);
 uint64_t next_rip(struct translator *t, const struct insn *insn);
 void translate_cold_flow(struct translator *t, const struct cold *cold);
 bool insn_is_flow(const struct insn *insn);

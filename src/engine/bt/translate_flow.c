@@ -151,6 +151,16 @@ void translate_exit(struct translator *t, uint64_t target_rip, uint32_t target_m
     emit_linked(t, exit, 0xe9);
 }
 
+void translate_stop(struct translator *t, const struct insn *insn)
+{
+    translate_map(t, insn);
+    unsigned exit = new_exit(t, insn->rip, t->mode);
+    struct cold *cold = translate_add_cold(t, COLD_REQUEST);
+    cold->exit = exit;
+    cold->hole = emit_jmp_later(&t->e);
+    t->ended = true;
+}
+
 void translate_cold_flow(struct translator *t, const struct cold *cold)
 {
     struct emit *e = &t->e;
