@@ -16,6 +16,25 @@ static const struct option *option_find(const struct option_table *table, const 
     return NULL;
 }
 
+static bool is_optional(const struct option *option)
+{
+    return option->argument && g_str_has_prefix(option->argument, "[=");
+}
+
+/* "name=value" of an option that may have one. */
+static const struct option *option_with_value(const struct option_table *table, const char *name,
+                                              const char **value)
+{
+    size_t length = strcspn(name, "=");
+    g_autofree char *bare = g_strndup(name, length);
+    const struct option *option = name[length] ? option_find(table, bare) : NULL;
+
+    if (!option || !is_optional(option))
+        return NULL;
+    *value = name + length + 1;
+    return option;
+}
+
 static void fail_unknown(const struct option_table *table, const char *argument, GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -37,12 +56,15 @@ enum option_result options_parse(const struct option_table *table, int argc, cha
             fail(error, "'%s' is not an option, and nothing else is expected", argument);
             return OPTION_BAD;
         }
-        const struct option *option = option_find(table, argument + 1 + (argument[1] == '-'));
+        const char *name = argument + 1 + (argument[1] == '-');
+        const struct option *option = option_find(table, name);
+        if (!option)
+            option = option_with_value(table, name, &value);
         if (!option) {
             fail_unknown(table, argument, error);
             return OPTION_BAD;
         }
-        if (option->argument) {
+        if (option->argument && !is_optional(option)) {
             if (i + 1 == argc) {
                 fail(error, "%s: requires an argument, %s", argument, option->argument);
                 return OPTION_BAD;
@@ -51,7 +73,8 @@ enum option_result options_parse(const struct option_table *table, int argc, cha
         }
         enum option_result result = option->apply(target, value, error);
         if (result == OPTION_BAD)
-            fail_prefix(error, "%s%s%s: ", argument, value ? " " : "", value ? value : "");
+            fail_prefix(error, "%s%s%s: ", argument, value && !is_optional(option) ? " " : "",
+                        value && !is_optional(option) ? value : "");
         if (result != OPTION_GOOD)
             return result;
     }
@@ -64,9 +87,9 @@ void options_print_help(const struct option_table *table)
         const struct option *option = &table->options[i];
         if (!option->help)
             continue;
-        g_autofree char *left =
-            g_strconcat(table->dashes, option->name, option->argument ? " " : "",
-                        option->argument ? option->argument : "", NULL);
+        g_autofree char *left = g_strconcat(table->dashes, option->name,
+                                            option->argument && !is_optional(option) ? " " : "",
+                                            option->argument ? option->argument : "", NULL);
         if (strlen(left) < HELP_COLUMN)
             printf("%-*s%s\n", HELP_COLUMN, left, option->help);
         else

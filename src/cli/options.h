@@ -11,9 +11,11 @@
 enum option_result { OPTION_BAD, OPTION_GOOD, OPTION_ANSWERED };
 
 struct option {
-    const char *name;     /* without dashes */
-    const char *argument; /* how the help shows it; NULL: the option takes none */
-    const char *help;     /* NULL: another spelling of an option the help lists */
+    const char *name; /* without dashes */
+    /* How the help shows it; NULL: the option takes none. "[=…]": it may be there, as
+     * "--name=argument"; `value` is NULL without it. */
+    const char *argument;
+    const char *help; /* NULL: another spelling of an option the help lists */
     enum option_result (*apply)(void *target, const char *value, GError **error);
 };
 

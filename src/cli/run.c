@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "cli/session.h"
 #include "cli/settings.h"
+#include "util/keyval.h"
 #include "util/log.h"
 #include "vm/timing.h"
 #include "x86/model.h"
@@ -115,6 +116,30 @@ APPLY(apply_timing)
     return OPTION_GOOD;
 }
 
+/* A port of this host only: who may connect there rules the machine. */
+APPLY(apply_debug)
+{
+    struct session *session = target;
+    const char *where = value ? value : "1234";
+    uint64_t port;
+
+    if (!*where)
+        return option_result(fail(error, "there is nothing behind '='; a port or a path may be"));
+    g_free(session->gdb_text);
+    g_free(session->gdb_line);
+    if (strspn(where, "0123456789") == strlen(where)) {
+        if (!parse_unsigned("the port", where, UINT16_MAX, &port, error))
+            return OPTION_BAD;
+        session->gdb_text = g_strdup_printf("tcp:localhost:%s", where);
+        session->gdb_line = g_strdup_printf("gdb vmlinux -ex 'target remote :%s'", where);
+    } else {
+        session->gdb_text = g_strdup_printf("unix:%s", where);
+        session->gdb_line = g_strdup_printf("gdb vmlinux -ex 'target remote %s'", where);
+    }
+    session->config->start_paused = true;
+    return OPTION_GOOD;
+}
+
 APPLY(answer_help);
 
 static const struct option run_options[] = {
@@ -129,6 +154,8 @@ static const struct option run_options[] = {
     { "machine", "NAME", "the board (default pc); --machine help", apply_machine },
     { "name", "NAME", "the machine's name", apply_name },
     { "device", "DRIVER[,…]", "adds a device; yado system -device help", apply_device },
+    { "debug", "[=PORT|PATH]", "starts stopped, for gdb to connect there (default 1234)",
+      apply_debug },
     { "log", "CATEGORY[,…]", "logs these; --log help", apply_log },
     { "log-file", "FILE", "where the log goes, instead of standard error", apply_log_file },
     { "timing", NULL, "prints when the phases of the start were reached", apply_timing },

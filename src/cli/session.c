@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 
 #include "chardev/terminal.h"
+#include "gdb/gdb.h"
 #include "monitor/console.h"
 #include "vm/timing.h"
 
@@ -40,6 +41,8 @@ void session_free(struct session *session)
     g_ptr_array_unref(session->chardev_texts);
     g_ptr_array_unref(session->serial_texts);
     g_free(session->monitor_text);
+    g_free(session->gdb_text);
+    g_free(session->gdb_line);
     g_free(session->pidfile);
     g_free(session);
 }
@@ -123,12 +126,16 @@ static struct chardev *serial_open(struct session *session, unsigned index, GErr
     return chardev;
 }
 
-/* Opens all of them; `*monitor` is the one the human monitor goes to, or NULL. */
-static bool chardevs_open(struct session *session, struct chardev **monitor, GError **error)
+/* Who has a chardev, or NULL. */
+struct consoles {
+    struct chardev *monitor, *gdb;
+};
+
+static bool chardevs_open(struct session *session, struct consoles *consoles, GError **error)
 {
     const char *monitor_text = session->monitor_text;
+    struct chardev **monitor = &consoles->monitor;
 
-    *monitor = NULL;
     for (guint i = 0; i < session->chardev_texts->len; i++) {
         const char *text = session->chardev_texts->pdata[i];
         if (!chardev_new(text, error))
@@ -148,6 +155,11 @@ static bool chardevs_open(struct session *session, struct chardev **monitor, GEr
         *monitor = chardev_new_short("monitor", monitor_text, error);
         if (!*monitor)
             return fail_prefix(error, "-monitor %s: ", monitor_text);
+    }
+    if (session->gdb_text && strcmp(session->gdb_text, "none")) {
+        consoles->gdb = gdb_chardev_open(session->gdb_text, error);
+        if (!consoles->gdb)
+            return fail_prefix(error, "-gdb %s: ", session->gdb_text);
     }
     if (session->daemonize && chardevs_use_stdio())
         return fail(error, "-daemonize: stdio cannot be used, because a daemon has none");
@@ -222,14 +234,14 @@ static void quit(void *opaque)
 }
 
 /* From a created machine to its end. */
-static bool run_machine(struct session *session, struct vm *vm, struct chardev *monitor_chardev,
+static bool run_machine(struct session *session, struct vm *vm, const struct consoles *consoles,
                         int ready_fd, struct monitor **monitor, GError **error)
 {
     session->keys.quit = quit;
     session->keys.opaque = vm;
     chardevs_set_mux_keys(&session->keys);
-    if (monitor_chardev) {
-        *monitor = monitor_new(vm, monitor_chardev, error);
+    if (consoles->monitor) {
+        *monitor = monitor_new(vm, consoles->monitor, error);
         if (!*monitor)
             return fail_prefix(error, "-monitor: ");
     }
@@ -238,6 +250,11 @@ static bool run_machine(struct session *session, struct vm *vm, struct chardev *
     chardevs_activate();
     if (!vm_start(vm, error))
         return false;
+    if (consoles->gdb && !gdb_server_start(vm, consoles->gdb, error))
+        return fail_prefix(error, "-gdb: ");
+    if (session->gdb_line)
+        fprintf(stderr, "yado: stopped before the first instruction; to debug, run\r\n    %s\r\n",
+                session->gdb_line);
     if (ready_fd >= 0)
         daemon_ready(ready_fd);
     vm_run_loop(vm);
@@ -246,7 +263,7 @@ static bool run_machine(struct session *session, struct vm *vm, struct chardev *
 
 static bool run(struct session *session, int *exit_code, GError **error)
 {
-    struct chardev *monitor_chardev;
+    struct consoles consoles = { 0 };
     struct monitor *monitor = NULL;
     auto_close int ready_fd = -1;
 
@@ -254,7 +271,7 @@ static bool run(struct session *session, int *exit_code, GError **error)
         return false;
     if (session->pidfile && !pidfile_write(session->pidfile, error))
         return false;
-    if (!chardevs_open(session, &monitor_chardev, error))
+    if (!chardevs_open(session, &consoles, error))
         return false;
     auto_close int signal_fd = signals_block(error);
     if (signal_fd < 0)
@@ -265,11 +282,12 @@ static bool run(struct session *session, int *exit_code, GError **error)
     struct signal_target target = { .vm = vm, .name_signals = session->name_signals };
     unsigned watch = g_unix_fd_add(signal_fd, G_IO_IN, signal_ready, &target);
 
-    bool good = run_machine(session, vm, monitor_chardev, ready_fd, &monitor, error);
+    bool good = run_machine(session, vm, &consoles, ready_fd, &monitor, error);
     *exit_code = vm->exit_code;
     /* Who ends the machine from outside does not want to wait for whoever reads its output. */
     unsigned patience_ms = vm->ended_by_host ? 200 : 5000;
     g_source_remove(watch);
+    gdb_server_stop(vm);
     vm_free(vm);
     monitor_free(monitor);
     chardevs_flush(patience_ms);

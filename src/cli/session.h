@@ -12,6 +12,8 @@ struct session {
     GPtrArray *chardev_texts; /* char *, one per -chardev */
     GPtrArray *serial_texts;  /* char *, at most VM_SERIAL_PORTS; "none": no such port */
     char *monitor_text; /* short form, or "none"; NULL: the first "mon:" of the serial ports */
+    char *gdb_text;     /* where a debugger connects, see gdb_chardev_open(); NULL: nowhere */
+    char *gdb_line;     /* the command that connects there, printed when it can; or NULL */
     char *pidfile;
     bool daemonize;
     struct chardev_mux_keys keys; /* quit and opaque are filled in */

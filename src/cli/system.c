@@ -221,6 +221,18 @@ APPLY(apply_monitor)
     return set_string(&sys->session->monitor_text, value);
 }
 
+APPLY(apply_gdb)
+{
+    struct system *sys = target;
+    return set_string(&sys->session->gdb_text, value);
+}
+
+APPLY(apply_gdb_default)
+{
+    struct system *sys = target;
+    return set_string(&sys->session->gdb_text, "tcp::1234");
+}
+
 APPLY(apply_nographic)
 {
     struct system *sys = target;
@@ -413,7 +425,11 @@ static const struct option system_options[] = {
 
     { "no-reboot", NULL, "ends instead of a reset", apply_no_reboot },
     { "no-shutdown", NULL, "stays when the guest powers off, stopped", apply_no_shutdown },
-    { "S", NULL, "starts stopped (cont in the monitor)", apply_stopped },
+    { "S", NULL, "starts stopped (cont in the monitor or in gdb)", apply_stopped },
+    { "gdb", "DEVICE",
+      "a debugger may connect here: tcp:[HOST]:PORT, unix:PATH, stdio, pty, chardev:ID, none",
+      apply_gdb },
+    { "s", NULL, "as -gdb tcp::1234", apply_gdb_default },
     { "pidfile", "FILE", "writes the process id there; removed at the end", apply_pidfile },
     { "daemonize", NULL, "goes to the background once the machine exists", apply_daemonize },
     { "d", "CATEGORY[,…]", "logs these; -d help", apply_log },

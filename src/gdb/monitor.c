@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* gdb's `monitor`: the human monitor, and what only makes sense inside a debugger. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "gdb/server.h"
+#include "monitor/hmp.h"
+
+static char *monitor_kaslr(struct gdb_server *server)
+{
+    struct gdb_kernel kernel;
+
+    if (!gdb_kernel_find(server->vcpu, &kernel))
+        return g_strdup("No Linux kernel runs yet on this CPU.\n");
+    return g_strdup_printf("%s%sThe kernel is at 0x%" PRIx64 ", 0x%" PRIx64
+                           " from where it was linked to. To load its symbols there:\n"
+                           "add-symbol-file vmlinux -o 0x%" PRIx64 "\n",
+                           kernel.version, *kernel.version ? "\n" : "", kernel.base, kernel.offset,
+                           kernel.offset);
+}
+
+/* "arch [auto|i8086|i386|i386:x86-64]" */
+static char *monitor_arch(struct gdb_server *server, const char *name)
+{
+    static const char *const names[] = { "auto", "i8086", "i386", "i386:x86-64", NULL };
+    int wanted = -2;
+
+    for (int i = 0; names[i]; i++) {
+        if (!strcmp(name, names[i]))
+            wanted = i - 1;
+    }
+    if (wanted == -2 && *name)
+        return g_strdup_printf("arch '%s' is unknown%s; there are auto, i8086, i386, i386:x86-64\n",
+                               name, hint_nearest(name, names));
+    if (*name) {
+        server->arch_wanted = wanted;
+        return g_strdup("Now say: unset tdesc filename\n");
+    }
+    return g_strdup_printf("gdb was told %s; the CPU runs %s code\n",
+                           gdb_arch_names[server->layout.arch],
+                           gdb_arch_names[gdb_arch_now(server->vcpu->cpu)]);
+}
+
+char *gdb_monitor(struct gdb_server *server, const char *line)
+{
+    g_autofree char *copy = g_strstrip(g_strdup(line));
+    const char *rest = copy;
+    unsigned cpu = server->vcpu->index;
+
+    if (!strcmp(copy, "kaslr"))
+        return monitor_kaslr(server);
+    if (gdb_skip(&rest, "arch") && (!*rest || *rest == ' '))
+        return monitor_arch(server, rest + strspn(rest, " "));
+    return hmp_execute(server->vm, &cpu, copy);
+}
