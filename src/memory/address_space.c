@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Address spaces: the published view, and CPU accesses through it.
  *
- * Readers load the view's pointer once per access and take no lock. Writers are serialised by
- * `space->lock`, build a whole new view and publish it with a release store; the old one stays
- * valid until the space is freed, because some thread may still be using it. Listeners run after
- * the store, on the thread that made the change, with the lock dropped. A space over another is
- * rebuilt after the one below; its lock comes before the other's.
+ * There are two views: the published one and a spare, which the next change fills and publishes.
+ * Before the spare, which a slow reader may still be looking at, is written, `sequence` is counted
+ * up; a reader that finds it changed after it has copied what it looked for looks again. Tables
+ * only ever grow, so that such a reader sees nonsense at worst. A space over another is changed and
+ * published together with it, under the lock of the one below.
  *
  * A device register access is cut into pieces that are aligned and of a size the device declared:
  *
@@ -23,11 +23,6 @@
 #include "memory/view.h"
 #include "util/log.h"
 
-struct change_listener {
-    void (*changed)(struct address_space *space, void *opaque);
-    void *opaque;
-};
-
 struct write_listener {
     void (*written)(void *opaque, uint64_t gpa, uint64_t length);
     void *opaque;
@@ -37,15 +32,23 @@ struct address_space {
     const char *name;            /* [const] */
     uint64_t size;               /* [const] */
     unsigned hint_slot;          /* [const] which of a thread's hints this space uses */
-    _Atomic(struct view *) view; /* [atomic] valid until the space is freed */
-    pthread_mutex_t lock;        /* serialises topology changes */
-    GPtrArray *regions;          /* [lock] struct region *, oldest first; not those below */
+    _Atomic(struct view *) view; /* [atomic] the published one */
+    atomic_uint sequence;        /* [atomic] see above */
     struct address_space *below; /* [const] see address_space_new_over() */
     struct address_space *above; /* [main] that one's `below` is this */
-    GPtrArray *old_views;        /* [lock] */
-    GArray *listeners;           /* [main] struct change_listener */
+    /* Of a space over another, the other's lock, owner and depth count. */
+    pthread_mutex_t lock;        /* serialises topology changes */
+    _Atomic(pthread_t) owner;    /* of the lock; 0: nobody. A thread looks for itself only */
+    unsigned depth;              /* [lock] nested begins */
+    bool dirty;                  /* [lock] regions differ from what is published */
+    GPtrArray *regions;          /* [lock] struct region *, oldest first; not those below */
+    struct view *spare;          /* [lock] */
+    GPtrArray *old_views;        /* [lock] outgrown */
+    GArray *listeners;           /* [const] struct address_space_listener */
     GArray *write_listeners;     /* set before vCPUs run */
 };
+
+#define VIEW_CAPACITY 64 /* at first */
 
 /* Where this thread last found something; shared by all spaces with the same slot, since any value
  * is a valid hint. */
@@ -53,30 +56,20 @@ struct address_space {
 static _Thread_local size_t last_hit[HINT_SLOTS];
 static atomic_uint next_hint_slot;
 
-static struct view *space_build(struct address_space *space)
-{
-    if (!space->below)
-        return view_build(space->regions, space->size);
-    pthread_mutex_lock(&space->below->lock);
-    g_autoptr(GPtrArray) all = g_ptr_array_copy(space->below->regions, NULL, NULL);
-    pthread_mutex_unlock(&space->below->lock);
-    g_ptr_array_extend(all, space->regions, NULL, NULL);
-    return view_build(all, space->size);
-}
-
 static struct address_space *space_new(const char *name, uint64_t size, struct address_space *below)
 {
     struct address_space *space = g_new0(struct address_space, 1);
+    space->below = below;
     space->name = name;
     space->size = size;
-    space->below = below;
     space->hint_slot = atomic_fetch_add(&next_hint_slot, 1) % HINT_SLOTS;
     pthread_mutex_init(&space->lock, NULL);
     space->regions = g_ptr_array_new();
     space->old_views = g_ptr_array_new_with_free_func(g_free);
-    space->listeners = g_array_new(FALSE, FALSE, sizeof(struct change_listener));
+    space->listeners = g_array_new(FALSE, FALSE, sizeof(struct address_space_listener));
     space->write_listeners = g_array_new(FALSE, FALSE, sizeof(struct write_listener));
-    atomic_store(&space->view, space_build(space));
+    atomic_store(&space->view, view_new(VIEW_CAPACITY));
+    space->spare = view_new(VIEW_CAPACITY);
     return space;
 }
 
@@ -85,10 +78,16 @@ struct address_space *address_space_new(const char *name, uint64_t size)
     return space_new(name, size, NULL);
 }
 
+static void space_publish(struct address_space *space);
+
 struct address_space *address_space_new_over(const char *name, struct address_space *below)
 {
     assert(!below->above && !below->below);
-    return below->above = space_new(name, below->size, below);
+    below->above = space_new(name, below->size, below);
+    address_space_begin(below);
+    space_publish(below->above);
+    address_space_end(below);
+    return below->above;
 }
 
 void address_space_free(struct address_space *space)
@@ -99,6 +98,7 @@ void address_space_free(struct address_space *space)
     if (space->below)
         space->below->above = NULL;
     g_free(atomic_load(&space->view));
+    g_free(space->spare);
     g_ptr_array_free(space->old_views, TRUE);
     g_ptr_array_free(space->regions, TRUE);
     g_array_free(space->listeners, TRUE);
@@ -109,46 +109,115 @@ void address_space_free(struct address_space *space)
 
 /* --- topology ------------------------------------------------------------------------------- */
 
-/* Called with the lock held, drops it. */
+/* Fills the spare view and makes it the published one; under the lock. */
 static void space_publish(struct address_space *space)
 {
-    struct view *view = space_build(space);
-    g_ptr_array_add(space->old_views, atomic_exchange(&space->view, view));
+    g_autoptr(GPtrArray) all = g_ptr_array_new();
+    if (space->below)
+        g_ptr_array_extend(all, space->below->regions, NULL, NULL);
+    g_ptr_array_extend(all, space->regions, NULL, NULL);
+    size_t needed = view_capacity(all);
+    if (space->spare->capacity < needed) {
+        g_ptr_array_add(space->old_views, space->spare);
+        space->spare = view_new(2 * needed);
+    }
+    atomic_fetch_add(&space->sequence, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+    view_fill(space->spare, all, space->size);
+    space->spare = atomic_exchange(&space->view, space->spare);
+}
+
+static const struct address_space_listener *listener_of(const struct address_space *space, guint i)
+{
+    return &g_array_index(space->listeners, struct address_space_listener, i);
+}
+
+static void listeners_begin(const struct address_space *space)
+{
+    for (guint i = 0; i < space->listeners->len; i++)
+        if (listener_of(space, i)->begin)
+            listener_of(space, i)->begin(listener_of(space, i)->opaque);
+}
+
+static void listeners_end(const struct address_space *space)
+{
+    for (guint i = space->listeners->len; i-- > 0;)
+        if (listener_of(space, i)->end)
+            listener_of(space, i)->end(listener_of(space, i)->opaque);
+}
+
+static void publish_if_dirty(struct address_space *space)
+{
+    if (!space->dirty)
+        return;
+    space->dirty = false;
+    space_publish(space);
+    for (guint i = 0; i < space->listeners->len; i++)
+        listener_of(space, i)->changed(space, listener_of(space, i)->opaque);
+}
+
+/* The one whose lock it is. */
+static struct address_space *space_root(struct address_space *space)
+{
+    return space->below ? space->below : space;
+}
+
+void address_space_begin(struct address_space *space)
+{
+    space = space_root(space);
+    if (atomic_load(&space->owner) == pthread_self()) {
+        space->depth++;
+        return;
+    }
+    listeners_begin(space);
+    if (space->above)
+        listeners_begin(space->above);
+    pthread_mutex_lock(&space->lock);
+    atomic_store(&space->owner, pthread_self());
+    space->depth = 1;
+}
+
+void address_space_end(struct address_space *space)
+{
+    space = space_root(space);
+    if (--space->depth)
+        return;
+    if (space->above)
+        space->above->dirty |= space->dirty;
+    publish_if_dirty(space);
+    if (space->above)
+        publish_if_dirty(space->above);
+    atomic_store(&space->owner, (pthread_t)0);
     pthread_mutex_unlock(&space->lock);
-    for (guint i = 0; i < space->listeners->len; i++) {
-        struct change_listener *listener =
-            &g_array_index(space->listeners, struct change_listener, i);
-        listener->changed(space, listener->opaque);
-    }
-    if (space->above) {
-        pthread_mutex_lock(&space->above->lock);
-        space_publish(space->above);
-    }
+    if (space->above)
+        listeners_end(space->above);
+    listeners_end(space);
 }
 
 void address_space_add(struct address_space *space, struct region *region)
 {
     uint64_t end;
-    assert(region->size && !__builtin_add_overflow(region->base, region->size, &end));
+    assert(region->size && !__builtin_add_overflow(region->base, region->size - 1, &end));
     assert(region->kind == REGION_IO ? region->ops && region->dev : region->host != NULL);
-    pthread_mutex_lock(&space->lock);
+    address_space_begin(space);
     g_ptr_array_add(space->regions, region);
-    space_publish(space);
+    space->dirty = true;
+    address_space_end(space);
 }
 
 void address_space_remove(struct address_space *space, struct region *region)
 {
-    pthread_mutex_lock(&space->lock);
+    address_space_begin(space);
     bool found = g_ptr_array_remove(space->regions, region);
     assert(found);
-    space_publish(space);
+    space->dirty = true;
+    address_space_end(space);
 }
 
 void address_space_listen(struct address_space *space,
-                          void (*changed)(struct address_space *space, void *opaque), void *opaque)
+                          const struct address_space_listener *listener)
 {
-    struct change_listener listener = { changed, opaque };
-    g_array_append_val(space->listeners, listener);
+    g_array_append_vals(space->listeners, listener, 1);
 }
 
 void address_space_visit(struct address_space *space,
@@ -156,34 +225,51 @@ void address_space_visit(struct address_space *space,
                                        uint64_t offset, void *opaque),
                          void *opaque)
 {
-    const struct view *view = atomic_load_explicit(&space->view, memory_order_acquire);
+    struct address_space *root = space_root(space);
+    bool own = atomic_load(&root->owner) == pthread_self(); /* a listener asks */
+    if (!own)
+        pthread_mutex_lock(&root->lock);
+    const struct view *view = atomic_load(&space->view);
     for (size_t i = 0; i < view->count; i++) {
         const struct range *range = &view->ranges[i];
         visit(range->region, range->base, range->end - range->base, range->offset, opaque);
     }
+    if (!own)
+        pthread_mutex_unlock(&root->lock);
 }
 
-static const struct range *space_find(struct address_space *space, uint64_t addr)
+/* Copies the range that holds `addr`; false in a hole. */
+VIEW_RACY
+static bool space_find(struct address_space *space, uint64_t addr, struct range *range)
 {
-    const struct view *view = atomic_load_explicit(&space->view, memory_order_acquire);
-    return view_find(view, addr, &last_hit[space->hint_slot], NULL);
+    for (;;) {
+        unsigned sequence = atomic_load_explicit(&space->sequence, memory_order_acquire);
+        const struct view *view = atomic_load_explicit(&space->view, memory_order_acquire);
+        const struct range *found = view_find(view, addr, &last_hit[space->hint_slot], NULL);
+        if (found)
+            *range = *found;
+        atomic_thread_fence(memory_order_acquire);
+        if (likely(sequence == atomic_load_explicit(&space->sequence, memory_order_relaxed)))
+            return found;
+    }
 }
 
 bool address_space_is_mapped(struct address_space *space, uint64_t addr)
 {
-    return space_find(space, addr) != NULL;
+    struct range range;
+    return space_find(space, addr, &range);
 }
 
 uint8_t *address_space_host(struct address_space *space, uint64_t gpa, bool for_write,
                             uint64_t *run)
 {
-    const struct range *range = space_find(space, gpa);
-    if (!range || range->region->kind == REGION_IO
-        || (for_write && range->region->kind == REGION_ROM))
+    struct range range;
+    if (!space_find(space, gpa, &range) || range.region->kind == REGION_IO
+        || (for_write && range.region->kind == REGION_ROM))
         return NULL;
     if (run)
-        *run = range->end - gpa;
-    return range->region->host + range->offset + (gpa - range->base);
+        *run = range.end - gpa;
+    return range.region->host + range.offset + (gpa - range.base);
 }
 
 /* --- accesses ------------------------------------------------------------------------------- */
@@ -302,8 +388,8 @@ static bool range_takes(const struct range *range, uint64_t addr, unsigned size)
 
 uint64_t address_space_read(struct address_space *space, uint64_t addr, unsigned size)
 {
-    const struct range *range = space_find(space, addr);
-    if (unlikely(!range || !range_takes(range, addr, size))) {
+    struct range range;
+    if (unlikely(!space_find(space, addr, &range) || !range_takes(&range, addr, size))) {
         if (size == 1) {
             log_if(LOG_GUEST_ERRORS, "%s: read at 0x%" PRIx64 ", where nothing is", space->name,
                    addr);
@@ -312,16 +398,16 @@ uint64_t address_space_read(struct address_space *space, uint64_t addr, unsigned
         return address_space_read(space, addr, size / 2)
                | address_space_read(space, addr + size / 2, size / 2) << (4 * size);
     }
-    uint64_t offset = range->offset + (addr - range->base);
-    if (range->region->kind == REGION_IO)
-        return region_read(range->region, offset, size);
-    return host_load(range->region->host + offset, size);
+    uint64_t offset = range.offset + (addr - range.base);
+    if (range.region->kind == REGION_IO)
+        return region_read(range.region, offset, size);
+    return host_load(range.region->host + offset, size);
 }
 
 void address_space_write(struct address_space *space, uint64_t addr, uint64_t value, unsigned size)
 {
-    const struct range *range = space_find(space, addr);
-    if (unlikely(!range || !range_takes(range, addr, size))) {
+    struct range range;
+    if (unlikely(!space_find(space, addr, &range) || !range_takes(&range, addr, size))) {
         if (size == 1) {
             log_if(LOG_GUEST_ERRORS, "%s: write at 0x%" PRIx64 ", where nothing is", space->name,
                    addr);
@@ -331,11 +417,11 @@ void address_space_write(struct address_space *space, uint64_t addr, uint64_t va
         address_space_write(space, addr + size / 2, value >> (4 * size), size / 2);
         return;
     }
-    uint64_t offset = range->offset + (addr - range->base);
-    if (range->region->kind == REGION_IO)
-        region_write(range->region, offset, value, size);
-    else if (range->region->kind == REGION_RAM)
-        host_store(range->region->host + offset, value, size);
+    uint64_t offset = range.offset + (addr - range.base);
+    if (range.region->kind == REGION_IO)
+        region_write(range.region, offset, value, size);
+    else if (range.region->kind == REGION_RAM)
+        host_store(range.region->host + offset, value, size);
 }
 
 /* --- DMA ------------------------------------------------------------------------------------ */

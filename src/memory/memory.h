@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Guest physical memory and port space: which addresses are RAM, ROM, or a device.
  *
- * An address space is an immutable sorted table ("view") of regions. Changing the topology builds
- * a new view and publishes it with one pointer store; readers take no lock and may use the view
- * they loaded until their thread passes its next quiescent point (old views live until the
- * machine is freed; topology changes are rare).
+ * An address space is a sorted table ("view") of the regions one sees. Changing the topology builds
+ * a new view and publishes it with one pointer store; readers take no lock.
  *
- * Threads: lookups and accesses from any thread. Topology changes: main loop, or before vCPUs run.
- * Device callbacks run with the device's own lock taken by this layer (dev->lock). */
+ * Threads: lookups and accesses from any thread. Device callbacks run with the device's own lock
+ * taken by this layer (dev->lock). Topology changes: any thread, a vCPU's in the middle of an
+ * access included; but whoever changes holds no lock that a device's callback takes, dev->lock
+ * above all, because an engine may wait for other vCPUs to leave theirs. A change is in effect for
+ * all vCPUs when the outermost address_space_end() (or address_space_add(), …) returns. Of several
+ * spaces, memory is begun before ports. A region that was removed may still be in use by an access
+ * on another thread; it is freed only with all vCPUs paused. */
 #ifndef YADO_MEMORY_MEMORY_H
 #define YADO_MEMORY_MEMORY_H
 
@@ -57,10 +60,22 @@ void address_space_free(struct address_space *space);
 void address_space_add(struct address_space *space, struct region *region);
 void address_space_remove(struct address_space *space, struct region *region);
 
-/* Called (main loop or initialisation) after every topology change; engines flush their TLBs and
- * KVM updates its slots here. Several listeners may register. */
+/* Between these two, changes are made by one thread at a time, and published together at the end.
+ * They nest. */
+void address_space_begin(struct address_space *space);
+void address_space_end(struct address_space *space);
+
+/* Who is told of changes, on the thread that makes them. Set up before vCPUs run. */
+struct address_space_listener {
+    /* Before a change, no lock held; may wait until no vCPU executes. NULL: nothing. */
+    void (*begin)(void *opaque);
+    /* The new view is published: engines flush TLBs and KVM updates its slots. */
+    void (*changed)(struct address_space *space, void *opaque);
+    void (*end)(void *opaque); /* after it, no lock held; for every begin() */
+    void *opaque;
+};
 void address_space_listen(struct address_space *space,
-                          void (*changed)(struct address_space *space, void *opaque), void *opaque);
+                          const struct address_space_listener *listener);
 
 /* The flattened view: calls `visit` for each range in ascending order, none overlapping.
  * `base`/`size` is the visible part, `offset` its start inside the region. */

@@ -34,6 +34,7 @@ static const struct region *region_visible_at(const GPtrArray *regions, uint64_t
     return best;
 }
 
+VIEW_RACY
 static void view_append(struct view *view, const struct region *region, uint64_t base, uint64_t end)
 {
     struct range *last = view->count ? &view->ranges[view->count - 1] : NULL;
@@ -49,10 +50,25 @@ static void view_append(struct view *view, const struct region *region, uint64_t
     };
 }
 
-struct view *view_build(const GPtrArray *regions, uint64_t size)
+struct view *view_new(size_t capacity)
 {
-    g_autofree uint64_t *borders = g_new(uint64_t, 2 * regions->len + 1);
+    struct view *view = g_malloc0(sizeof(*view) + capacity * sizeof(view->ranges[0]));
+    view->capacity = capacity;
+    return view;
+}
+
+size_t view_capacity(const GPtrArray *regions)
+{
+    return 2 * regions->len + 1;
+}
+
+VIEW_RACY
+void view_fill(struct view *view, const GPtrArray *regions, uint64_t size)
+{
+    g_autofree uint64_t *borders = g_new(uint64_t, view_capacity(regions));
     size_t count = 0;
+    assert(view->capacity >= view_capacity(regions));
+    view->count = 0;
     for (guint i = 0; i < regions->len; i++) {
         const struct region *region = regions->pdata[i];
         if (region->base < size && region->size) {
@@ -61,8 +77,6 @@ struct view *view_build(const GPtrArray *regions, uint64_t size)
         }
     }
     qsort(borders, count, sizeof(*borders), compare_borders);
-
-    struct view *view = g_malloc0(sizeof(*view) + (count + 1) * sizeof(view->ranges[0]));
     for (size_t i = 0; i + 1 < count; i++) {
         if (borders[i] == borders[i + 1])
             continue;
@@ -70,9 +84,9 @@ struct view *view_build(const GPtrArray *regions, uint64_t size)
         if (region)
             view_append(view, region, borders[i], borders[i + 1]);
     }
-    return view;
 }
 
+VIEW_RACY
 const struct range *view_find(const struct view *view, uint64_t addr, size_t *hint,
                               uint64_t *hole_end)
 {

@@ -12,14 +12,24 @@ struct range {
     const struct region *region;
 };
 
-/* Sorted, not overlapping, immutable once published. Holes are not listed. */
+/* Sorted, not overlapping, not changed while published. Holes are not listed. */
 struct view {
-    size_t count;
+    size_t count, capacity;
     struct range ranges[];
 };
 
-/* Builds the view of `regions` (struct region *, oldest first) in a space of `size` bytes. */
-struct view *view_build(const GPtrArray *regions, uint64_t size);
+/* An empty view with room for `capacity` ranges; free with g_free(). */
+struct view *view_new(size_t capacity);
+/* How many ranges the view of so many regions has at most. */
+size_t view_capacity(const GPtrArray *regions);
+
+/* Makes `view`, which has the room, that of `regions` (struct region *, oldest first) in a space of
+ * `size` bytes. */
+void view_fill(struct view *view, const GPtrArray *regions, uint64_t size);
+
+/* Views are filled again while readers that are about to notice may still look at them: this race
+ * is meant. */
+#define VIEW_RACY __attribute__((no_sanitize("thread")))
 
 /* The range that holds `addr`; NULL in a hole, and then `*hole_end` is where the hole ends. `hint`
  * is where the search starts and is updated: any value is valid, the last answer is the fastest. */

@@ -175,7 +175,7 @@ unsigned bt_block_hash(uint64_t rip, uint64_t gpa, uint32_t mode);
 #define BLOCK_ALIGN 64
 
 /* A piece of guest physical memory that is plain host memory. */
-#define BT_RANGES 32
+#define BT_RANGES 256
 struct bt_range {
     uint64_t base, size;
     uint8_t *host;
@@ -227,7 +227,7 @@ struct bt {
     uint64_t page_count;
     GHashTable *pages;                 /* [lock] physical page number → struct bt_page */
     _Atomic uint64_t uncovered;        /* how often a page lost PAGE_CODE: see bt_translate() */
-    struct bt_range ranges[BT_RANGES]; /* guest RAM and ROM in host memory */
+    struct bt_range ranges[BT_RANGES]; /* guest RAM and ROM in host memory, ascending */
     unsigned range_count;
     struct bt_control controls[CONTROLS]; /* [exclusive_lock] those seen so far */
     unsigned control_count;

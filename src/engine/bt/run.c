@@ -50,18 +50,68 @@ static void add_range(const struct region *region, uint64_t base, uint64_t size,
     };
 }
 
+/* Changes of the memory's topology are made with no other vCPU in guest code, where it could look
+ * at what it has found out before. They nest where several spaces change. */
+static _Thread_local unsigned changes_begun;
+
+static struct bt_vcpu *current(void)
+{
+    return current_vcpu && current_vcpu->cpu ? bt_of(current_vcpu->cpu) : NULL;
+}
+
+static void memory_change_begin(void *opaque)
+{
+    struct bt *bt = opaque;
+    if (bt->vcpu_count && !changes_begun++)
+        bt_exclusive_begin(bt, current());
+}
+
+static void memory_change_end(void *opaque)
+{
+    struct bt *bt = opaque;
+    if (changes_begun && !--changes_begun)
+        bt_exclusive_end(bt, current());
+}
+
+static bool range_in(const struct bt_range *range, const struct bt_range *list, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (list[i].base == range->base && list[i].size == range->size
+            && list[i].host == range->host)
+            return true;
+    return false;
+}
+
+/* Drops what was translated from the places in `list` that are not the same in `other`: other bytes
+ * are there now. */
+static void drop_moved(struct bt *bt, const struct bt_range *list, unsigned count,
+                       const struct bt_range *other, unsigned other_count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (range_in(&list[i], other, other_count))
+            continue;
+        uint64_t end = MIN(list[i].base + list[i].size, bt->page_count << 12);
+        for (uint64_t gpa = list[i].base; gpa < end; gpa = (gpa | 4095) + 1)
+            if (__atomic_load_n(&bt->page_flags[gpa >> 12], __ATOMIC_SEQ_CST) & PAGE_CODE)
+                bt_invalidate(bt, gpa & ~4095ull, 4096);
+    }
+}
+
 static void memory_changed(struct address_space *space, void *opaque)
 {
     struct bt *bt = opaque;
-    struct bt_vcpu *self = current_vcpu ? bt_of(current_vcpu->cpu) : NULL;
-    if (bt->vcpu_count)
-        bt_exclusive_begin(bt, self);
+    struct bt_vcpu *self = current();
+    struct bt_range old[BT_RANGES];
+    unsigned old_count = bt->range_count;
+    memcpy(old, bt->ranges, old_count * sizeof(old[0]));
     bt->range_count = 0;
     address_space_visit(space, add_range, bt);
+    drop_moved(bt, old, old_count, bt->ranges, bt->range_count);
+    drop_moved(bt, bt->ranges, bt->range_count, old, old_count);
     for (unsigned i = 0; i < bt->vcpu_count; i++)
         bt_tlb_flush_all(&bt->vcpus[i]->cpu, false);
-    if (bt->vcpu_count)
-        bt_exclusive_end(bt, self);
+    if (self) /* the block it is in may have looked things up before */
+        vcpu_request(self->vcpu, VCPU_ENGINE);
 }
 
 /* Device DMA: drops the translations of what was written. Any thread. A translator marks the page
@@ -99,7 +149,13 @@ static bool bt_vm_init(struct vm *vm, GError **error)
     if (bt->page_flags == MAP_FAILED)
         return fail_errno(error, "cannot map the translator's page flags");
     memory_changed(vm->memory, bt);
-    address_space_listen(vm->memory, memory_changed, bt);
+    const struct address_space_listener listener = {
+        .begin = memory_change_begin,
+        .changed = memory_changed,
+        .end = memory_change_end,
+        .opaque = bt,
+    };
+    address_space_listen(vm->memory, &listener);
     ram_written_listen(vm->memory, device_wrote, bt);
     return true;
 }

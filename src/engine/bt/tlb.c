@@ -146,10 +146,17 @@ void bt_tlb_flush_page(struct x86_cpu *cpu, uint64_t addr)
 
 const struct bt_range *bt_range_find(const struct bt *bt, uint64_t gpa)
 {
-    for (unsigned i = 0; i < bt->range_count; i++)
-        if (gpa - bt->ranges[i].base < bt->ranges[i].size)
-            return &bt->ranges[i];
-    return NULL;
+    unsigned low = 0, high = bt->range_count; /* the first that begins above gpa */
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (bt->ranges[middle].base <= gpa)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (!low || gpa - bt->ranges[low - 1].base >= bt->ranges[low - 1].size)
+        return NULL;
+    return &bt->ranges[low - 1];
 }
 
 /* Pages with code are written through C. PAGE_WRITTEN is set first and PAGE_CODE looked at after,

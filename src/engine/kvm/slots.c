@@ -122,7 +122,8 @@ bool kvm_slots_init(struct vm *vm, GError **error)
 
 void kvm_slots_listen(struct vm *vm)
 {
-    address_space_listen(vm->memory, memory_changed, vm);
+    const struct address_space_listener listener = { .changed = memory_changed, .opaque = vm };
+    address_space_listen(vm->memory, &listener);
 }
 
 void kvm_slots_free(struct engine_vm *kvm)

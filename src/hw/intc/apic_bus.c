@@ -149,13 +149,13 @@ void apic_window_move(struct vm *vm, uint64_t base)
     if (!dev)
         return;
     struct apic_window *window = container_of(dev, struct apic_window, dev);
-    pthread_mutex_lock(&dev->lock);
+    address_space_begin(vm->memory);
     if (window->region.base != base) {
         address_space_remove(vm->memory, &window->region);
         window->region.base = base;
         address_space_add(vm->memory, &window->region);
     }
-    pthread_mutex_unlock(&dev->lock);
+    address_space_end(vm->memory);
 }
 
 static bool window_realize(struct device *dev, GError **error)

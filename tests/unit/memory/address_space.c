@@ -158,7 +158,7 @@ static void test_listeners(void)
 {
     struct address_space *space = address_space_new("test", 1 << 20);
     struct region ram = { .kind = REGION_RAM, .base = 0, .size = sizeof(memory), .host = memory };
-    address_space_listen(space, on_change, NULL);
+    address_space_listen(space, &(struct address_space_listener){ .changed = on_change });
     ram_written_listen(space, on_written, NULL);
     address_space_add(space, &ram);
     tap_ok(changes == 1, "listeners hear of a new region");
@@ -186,7 +186,7 @@ static void test_space_over_another(void)
     struct address_space *over = address_space_new_over("over", space);
     tap_ok(address_space_read(over, 0, 1) == 0x11, "a space over another shows what is there");
     changes = 0;
-    address_space_listen(over, on_change, NULL);
+    address_space_listen(over, &(struct address_space_listener){ .changed = on_change });
     address_space_add(over, &hidden);
     tap_ok(address_space_read(over, 0x8000, 1) == 0x22
                && address_space_read(space, 0x8000, 1) == 0xff,

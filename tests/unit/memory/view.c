@@ -24,7 +24,8 @@ static char *view_check(struct region *regions, size_t count)
     g_autoptr(GPtrArray) list = g_ptr_array_new();
     for (size_t i = 0; i < count; i++)
         g_ptr_array_add(list, &regions[i]);
-    g_autofree struct view *view = view_build(list, SPACE);
+    g_autofree struct view *view = view_new(view_capacity(list));
+    view_fill(view, list, SPACE);
     size_t hint = 0;
     for (uint64_t addr = 0; addr < SPACE; addr++) {
         const struct region *want = visible_by_paint(regions, count, addr);
