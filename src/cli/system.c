@@ -9,7 +9,7 @@
 #include "cli/session.h"
 #include "cli/settings.h"
 #include "hw/device.h"
-#include "machine/firmware_file.h"
+#include "util/firmware_file.h"
 #include "util/keyval.h"
 #include "util/log.h"
 #include "util/version.h"

@@ -72,6 +72,8 @@ struct engine_ops {
     bool (*kernel_irqchip)(struct vm *vm);
     /* Drives pin `gsi` of the engine's interrupt controllers (only if kernel_irqchip). */
     void (*irq_set)(struct vm *vm, unsigned gsi, bool level);
+    /* Sends a message signalled interrupt (only if kernel_irqchip). Any thread. */
+    void (*msi_send)(struct vm *vm, uint64_t address, uint32_t data);
     /* Does VCPU_SMI work? A processor in system management mode sees vm->smm_memory. NULL: no. */
     bool (*smm)(struct vm *vm);
     bool (*vcpu_init)(struct vcpu *vcpu, GError **error); /* on the vCPU's own thread */

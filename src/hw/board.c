@@ -25,6 +25,14 @@ static void board_engine_gsi_set(void *opaque, unsigned gsi, bool level)
     vm->engine->irq_set(vm, gsi, level);
 }
 
+void board_msi_send(struct vm *vm, uint64_t address, uint32_t data)
+{
+    if (vm->engine && vm->engine->kernel_irqchip && vm->engine->kernel_irqchip(vm))
+        vm->engine->msi_send(vm, address, data);
+    else
+        apic_deliver_msi(vm, address, data);
+}
+
 struct device *board_device_create(struct vm *vm, const char *type, GError **error)
 {
     struct device *dev = device_new(vm, type, NULL, error);

@@ -43,6 +43,9 @@ void acpi_pm_power_button(struct vm *vm);
  * other device; local APICs themselves are made per vCPU by lapic_create(). */
 bool board_interrupts_create(struct vm *vm, GError **error);
 
+/* Any thread. A message signalled interrupt, to the engine's controllers or ours. */
+void board_msi_send(struct vm *vm, uint64_t address, uint32_t data);
+
 /* Creates one of the board's own devices ("pit", "rtc", "i8042", …) with its defaults. */
 struct device *board_device_create(struct vm *vm, const char *type, GError **error);
 

@@ -11,7 +11,7 @@
 #include "machine/boot.h"
 #include "machine/boot_bios.h"
 #include "machine/firmware.h"
-#include "machine/firmware_file.h"
+#include "util/firmware_file.h"
 #include "vm/vm.h"
 #include "x86/model.h"
 
@@ -126,8 +126,8 @@ static bool pc_create(struct vm *vm, GError **error)
 {
     static const char *const types[] = { "boot",   "isabus-bridge", "rtc",
                                          "i8042",  "port92",        "post",
-                                         "fw_cfg", "acpi-pm",       "pci-host",
-                                         "i440fx", NULL };
+                                         "fw_cfg", "acpi-pm",       "i440FX-pcihost",
+                                         "i440FX", NULL };
     return interrupts_create(vm, error) && devices_create(vm, types, error)
            && serials_create(vm, error);
 }

@@ -46,7 +46,7 @@ static bool routes_set(const struct engine_vm *kvm)
 bool kvm_irqchip_offered(const struct engine_vm *kvm)
 {
     return kvm_has(kvm, KVM_CAP_IRQCHIP) && kvm_has(kvm, KVM_CAP_PIT2)
-           && kvm_has(kvm, KVM_CAP_IRQ_ROUTING);
+           && kvm_has(kvm, KVM_CAP_IRQ_ROUTING) && kvm_has(kvm, KVM_CAP_SIGNAL_MSI);
 }
 
 bool kvm_irqchip_create(struct engine_vm *kvm, GError **error)
@@ -66,6 +66,16 @@ void kvm_irqchip_set(struct vm *vm, unsigned gsi, bool level)
 {
     struct kvm_irq_level line = { .irq = gsi, .level = level };
     ioctl(vm->engine_vm->fd, KVM_IRQ_LINE, &line);
+}
+
+void kvm_irqchip_msi(struct vm *vm, uint64_t address, uint32_t data)
+{
+    struct kvm_msi message = {
+        .address_lo = address,
+        .address_hi = address >> 32,
+        .data = data,
+    };
+    ioctl(vm->engine_vm->fd, KVM_SIGNAL_MSI, &message);
 }
 
 /* Local APIC registers, by offset in its page. (Intel SDM vol. 3, table 11-1 and 11.4.7.1) */

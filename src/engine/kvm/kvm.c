@@ -249,6 +249,7 @@ const struct engine_ops engine_kvm = {
     .vm_destroy = kvm_vm_destroy,
     .kernel_irqchip = kvm_kernel_irqchip,
     .irq_set = kvm_irqchip_set,
+    .msi_send = kvm_irqchip_msi,
     .vcpu_init = kvm_vcpu_init,
     .vcpu_destroy = kvm_vcpu_destroy,
     .run = kvm_vcpu_run,

@@ -31,10 +31,10 @@ struct engine_vm {
     int system_fd, fd;
     size_t run_bytes; /* size of one vCPU's shared page group */
     bool irqchip;     /* 8259, I/O APIC, local APICs and 8254 are in the kernel */
-    GArray *slots;    /* [main] struct kvm_slot, indexed by slot number */
+    GArray *slots;    /* [memory's topology] struct kvm_slot, indexed by slot number */
     unsigned slots_max;
     bool read_only_slots; /* without them guest ROM is writable */
-    GArray *wanted;       /* [main] scratch of slots.c */
+    GArray *wanted;       /* [memory's topology] scratch of slots.c */
     struct x86_model *model;
     struct kvm_cpuid2 *supported; /* what this kernel can show a guest */
     uint64_t xcr0_supported;
@@ -86,6 +86,7 @@ void kvm_slots_free(struct engine_vm *kvm);
 bool kvm_irqchip_offered(const struct engine_vm *kvm);
 bool kvm_irqchip_create(struct engine_vm *kvm, GError **error);
 void kvm_irqchip_set(struct vm *vm, unsigned gsi, bool level);
+void kvm_irqchip_msi(struct vm *vm, uint64_t address, uint32_t data);
 void kvm_irqchip_reset(struct vm *vm);
 void kvm_lapic_reset(struct vcpu *vcpu);
 

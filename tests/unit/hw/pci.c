@@ -42,54 +42,59 @@ struct probe {
     unsigned reads;
 };
 
-static uint32_t probe_config_read(struct pci_function *function, uint8_t offset, unsigned size)
+static uint32_t probe_config_read(struct pci_function *function, unsigned offset, unsigned size)
 {
     struct probe *probe = container_of(function, struct probe, function);
     return offset == PROBE_COUNTER ? ++probe->reads : pci_config_load(function, offset, size);
 }
 
-static void probe_config_write(struct pci_function *function, uint8_t offset, uint32_t value,
+static void probe_config_write(struct pci_function *function, unsigned offset, uint32_t value,
                                unsigned size)
 {
     pci_config_store(function, offset, offset == PROBE_SQUARE ? value * value : value, size);
 }
 
-static const struct pci_function_ops probe_ops = { probe_config_read, probe_config_write };
-
 static bool probe_realize(struct device *dev, GError **error)
 {
-    struct pci_function *function = container_of(dev, struct pci_function, dev);
-    function->ops = &probe_ops;
-    pci_config_define(function, PCI_VENDOR, 4, 0x56781234, 0);
+    struct pci_function *function = pci_function_of(dev);
     pci_config_define(function, PROBE_SQUARE, 2, 3, 0x0ff0);
     pci_config_define(function, 0xfc, 4, 0, UINT32_MAX);
-    return pci_function_attach(function, pci_root_bus(dev->vm), PROBE_DEVFN, error);
+    return true;
 }
 
-static void probe_reset(struct device *dev)
-{
-    pci_function_reset(container_of(dev, struct pci_function, dev));
-}
-
-static void probe_unrealize(struct device *dev)
-{
-    pci_function_detach(container_of(dev, struct pci_function, dev));
-}
+static const struct pci_function_ops probe_ops = {
+    .config_read = probe_config_read,
+    .config_write = probe_config_write,
+};
+static const struct pci_type probe_pci = {
+    .vendor = 0x1234,
+    .device = 0x5678,
+    .class = PCI_CLASS_OTHER,
+    .ops = &probe_ops,
+};
 
 DEVICE_TYPE(probe) = {
     .name = "pci-probe",
     .description = "PCI function of this test",
-    .bus = &bus_system,
+    .bus = &bus_pci,
+    .on_bus = &probe_pci,
     .size = sizeof(struct probe),
     .realize = probe_realize,
-    .reset = probe_reset,
-    .unrealize = probe_unrealize,
 };
+
+static struct device *probe_add(struct test_board *board, const char *address, GError **error)
+{
+    struct device *dev = device_new(&board->vm, "pci-probe", NULL, error);
+    if (device_set(dev, "addr", address, error) && device_realize(dev, error))
+        return dev;
+    device_free(dev);
+    return NULL;
+}
 
 static void test_function(struct test_board *board)
 {
     tap_ok(config_read(board, PROBE_DEVFN, PCI_VENDOR, 4) == UINT32_MAX, "nobody is at 1f.7");
-    struct device *dev = test_board_add(board, "pci-probe");
+    struct device *dev = probe_add(board, "1f.7", NULL);
     tap_ok(config_read(board, PROBE_DEVFN, PCI_VENDOR, 4) == 0x56781234, "somebody is at 1f.7");
     config_write(board, PROBE_DEVFN, PCI_VENDOR, 0, 4);
     tap_ok(config_read(board, PROBE_DEVFN, PCI_VENDOR, 4) == 0x56781234, "and stays");
@@ -105,8 +110,8 @@ static void test_function(struct test_board *board)
                && config_read(board, PROBE_DEVFN, 0xfc, 4) == 0,
            "reset");
     g_autoptr(GError) error = NULL;
-    tap_ok(!board_device_create(&board->vm, "pci-probe", &error)
-               && strstr(error->message, "PCI slot 31 function 7 is taken by pci-probe"),
+    tap_ok(!probe_add(board, "1f.7", &error)
+               && strstr(error->message, "slot 31 function 7 not available for pci-probe, in use"),
            "a place is for one");
     device_free(dev);
     tap_ok(config_read(board, PROBE_DEVFN, PCI_VENDOR, 4) == UINT32_MAX, "nobody again");
@@ -188,7 +193,7 @@ static void test_host_bridge(struct test_board *board)
     tap_ok(config_read(board, 0, 0x72, 1) == 0x1a, "locked, which closes it");
     config_write(board, 0, 0x70, 0x00480000, 4);
     tap_ok(config_read(board, 0, 0x72, 1) == 0x1a, "for good");
-    device_reset(board_find(&board->vm, "i440fx"));
+    device_reset(board_find(&board->vm, "i440FX"));
     tap_ok(config_read(board, 0, 0x72, 1) == 0x02 && config_read(board, 0, 0x5c, 4) == 0,
            "until reset");
 }
@@ -203,11 +208,11 @@ int main(void)
         g_autoptr(GError) error = NULL;
         test_board_init(&board, 1);
         if (i == 0)
-            tap_ok(!board_device_create(&board.vm, "i440fx", &error)
-                       && strstr(error->message, "no PCI bus"),
+            tap_ok(!board_device_create(&board.vm, "i440FX", &error)
+                       && strstr(error->message, "No 'PCI' bus found"),
                    "no bridge without bus");
-        test_board_add(&board, "pci-host");
-        test_board_add(&board, "i440fx");
+        test_board_add(&board, "i440FX-pcihost");
+        test_board_add(&board, "i440FX");
         tests[i](&board);
         test_board_end(&board);
     }

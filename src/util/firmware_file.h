@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Where firmware images are found: -L folders first, then where Debian's packages put theirs. */
-#ifndef YADO_MACHINE_FIRMWARE_FILE_H
-#define YADO_MACHINE_FIRMWARE_FILE_H
+#ifndef YADO_UTIL_FIRMWARE_FILE_H
+#define YADO_UTIL_FIRMWARE_FILE_H
 
 #include "util/util.h"
 

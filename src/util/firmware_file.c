@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "machine/firmware_file.h"
+#include "util/firmware_file.h"
 
 #include <stdio.h>
 #include <string.h>
