@@ -101,7 +101,11 @@ APPLY(apply_log)
         log_print_help();
         return OPTION_ANSWERED;
     }
-    return option_result(log_parse_categories(value, &log_mask, error));
+    unsigned mask;
+    if (!log_parse_categories(value, &mask, error))
+        return OPTION_BAD;
+    log_set_mask(mask);
+    return OPTION_GOOD;
 }
 
 APPLY(apply_log_file)

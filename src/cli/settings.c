@@ -186,8 +186,8 @@ static bool take_irqchip(struct vm_config *config, const char *value, GError **e
 
 bool settings_engine(struct vm_config *config, const char *text, GError **error)
 {
-    static const char *const names[] = { "accel",    "thread",         "tb-size",
-                                         "x-tb-kib", "kernel-irqchip", NULL };
+    static const char *const names[] = { "accel",          "thread",          "tb-size", "x-tb-kib",
+                                         "kernel-irqchip", "one-insn-per-tb", NULL };
     auto_keyval *options = keyval_parse(text, "accel", error);
     uint64_t megabytes = 0, kilobytes = 0;
 
@@ -203,7 +203,8 @@ bool settings_engine(struct vm_config *config, const char *text, GError **error)
     if (irqchip && !take_irqchip(config, irqchip, error))
         return false;
     if (!keyval_take_unsigned(options, "tb-size", 1 << 20, &megabytes, error)
-        || !keyval_take_unsigned(options, "x-tb-kib", 1 << 20, &kilobytes, error))
+        || !keyval_take_unsigned(options, "x-tb-kib", 1 << 20, &kilobytes, error)
+        || !keyval_take_bool(options, "one-insn-per-tb", &config->one_insn, error))
         return false;
     config->bt_code_bytes = megabytes << 20 | kilobytes << 10;
     return keyval_finish(options, names, error) && engine_add(config, name, error);

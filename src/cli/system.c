@@ -342,6 +342,18 @@ APPLY(apply_log_file)
     return OPTION_GOOD;
 }
 
+APPLY(apply_log_filter)
+{
+    return option_result(log_parse_filter(value, error));
+}
+
+APPLY(apply_single_step)
+{
+    struct system *sys = target;
+    sys->session->config->one_insn = true;
+    return OPTION_GOOD;
+}
+
 APPLY(apply_timing)
 {
     struct system *sys = target;
@@ -381,7 +393,7 @@ static const struct option system_options[] = {
     { "M", "[type=]NAME[,OPTION=VALUE…]", "the board: pc or microvm; -M help", apply_machine },
     { "machine", "[type=]NAME[,OPTION=VALUE…]", "the same; accel=kvm:bt chooses engines",
       apply_machine },
-    { "accel", "[accel=]NAME[,tb-size=MIB]",
+    { "accel", "[accel=]NAME[,tb-size=MIB][,one-insn-per-tb=on]",
       "engine: kvm, bt (or tcg); repeated, in order of preference", apply_accel },
     { "enable-kvm", NULL, "the same as -accel kvm", apply_enable_kvm },
     { "cpu", "MODEL[,+FEATURE][,-FEATURE…]", "CPU model; -cpu help", apply_cpu },
@@ -433,7 +445,12 @@ static const struct option system_options[] = {
     { "pidfile", "FILE", "writes the process id there; removed at the end", apply_pidfile },
     { "daemonize", NULL, "goes to the background once the machine exists", apply_daemonize },
     { "d", "CATEGORY[,…]", "logs these; -d help", apply_log },
-    { "D", "FILE", "where the log goes, instead of standard error", apply_log_file },
+    { "D", "FILE", "where the log goes, instead of standard error; %d is the process id",
+      apply_log_file },
+    { "dfilter", "RANGE[,…]", "logs only code at these addresses: A..B, A+SIZE, A-SIZE",
+      apply_log_filter },
+    { "singlestep", NULL, "bt translates one instruction at a time (-accel bt,one-insn-per-tb=on)",
+      apply_single_step },
     { "timing", NULL, "prints when the phases of the start were reached", apply_timing },
 
     { "msg", "timestamp=on|off", "accepted, has no effect", apply_msg },
@@ -497,7 +514,7 @@ static void add_default_consoles(struct system *sys)
 
 static bool start_log(const struct system *sys, GError **error)
 {
-    log_mask = sys->log_mask;
+    log_set_mask(sys->log_mask);
     return !sys->log_path || log_open(sys->log_path, error) || fail_prefix(error, "-D: ");
 }
 

@@ -95,6 +95,9 @@ struct engine_ops {
     bool (*debug_check)(struct vm *vm, GError **error);
     /* NULL: nothing to do. All vCPUs have stopped: memory is to be as the guest made it. */
     void (*debug_stopped)(struct vm *vm);
+    /* NULL: nothing is decided ahead. Main loop, vCPUs may run: log categories or vm->one_insn have
+     * changed. */
+    void (*translate_again)(struct vm *vm);
 };
 
 extern const struct engine_ops engine_kvm, engine_bt;

@@ -84,6 +84,9 @@ void address_space_visit(struct address_space *space,
                                        uint64_t offset, void *opaque),
                          void *opaque);
 
+/* The flattened view as text, a line per range; the caller frees it. */
+char *address_space_describe(struct address_space *space);
+
 /* Host address of guest RAM (or, with `for_write` false, ROM) at `gpa`, with `*run` set to how many
  * bytes from there on are contiguous in the host; NULL if it is something else. */
 uint8_t *address_space_host(struct address_space *space, uint64_t gpa, bool for_write,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "util/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,7 +16,14 @@ unsigned log_mask;
 #define LOG_LIMITED (LOG_GUEST_ERRORS | LOG_UNIMP)
 #define LOG_LIMIT_PER_SECOND 20
 
-static FILE *log_file; /* NULL: standard error */
+/* [atomic] Once it is a file, another file takes its number: who writes meanwhile needs no lock. */
+static atomic_int log_fd = STDERR_FILENO;
+
+#define LOG_RANGES 64
+static struct log_range {
+    uint64_t first, last;
+} log_ranges[LOG_RANGES]; /* [const] once threads run */
+static unsigned log_range_count;
 
 #define X(name, word, help) word,
 static const char *const category_names[] = { LOG_CATEGORIES(X) NULL };
@@ -32,8 +41,21 @@ void log_write(const char *format, ...)
     va_end(args);
     size_t length = strlen(text);
     /* One call, so that lines of several threads do not mix. */
-    fprintf(log_file ? log_file : stderr, "%s%s", text,
-            length && text[length - 1] == '\n' ? "" : "\n");
+    if (length && text[length - 1] != '\n') {
+        text = g_realloc(text, length + 1);
+        text[length++] = '\n';
+    }
+    for (size_t done = 0; done < length;) {
+        ssize_t written = write(atomic_load(&log_fd), text + done, length - done);
+        if (written < 0 && errno != EINTR)
+            return;
+        done += MAX(written, 0);
+    }
+}
+
+void log_set_mask(unsigned mask)
+{
+    __atomic_store_n(&log_mask, mask, __ATOMIC_RELAXED);
 }
 
 bool log_admit(enum log_category category)
@@ -59,6 +81,10 @@ static bool category_parse(const char *word, unsigned *mask, GError **error)
 {
     if (!strcmp(word, "all")) {
         *mask |= (1u << LOG_BIT_COUNT) - 1;
+        return true;
+    }
+    if (!strcmp(word, "none")) {
+        *mask = 0;
         return true;
     }
     for (unsigned bit = 0; bit < LOG_BIT_COUNT; bit++) {
@@ -105,14 +131,97 @@ const char *const *log_category_names(void)
     return category_names;
 }
 
+/* --- the filter --- */
+
+static bool number_parse(const char **text, uint64_t *value)
+{
+    char *end;
+
+    errno = 0;
+    *value = g_ascii_strtoull(*text, &end, 0);
+    bool good = g_ascii_isdigit(**text) && end != *text && errno == 0;
+    *text = end;
+    return good;
+}
+
+/* "A..B", "A+SIZE", "A-SIZE". */
+static bool range_parse(const char *text, struct log_range *range)
+{
+    uint64_t right;
+
+    if (!number_parse(&text, &range->first))
+        return false;
+    char kind = *text;
+    text += kind == '.' && text[1] == '.' ? 2 : kind == '+' || kind == '-' ? 1 : 0;
+    if (!strchr(".+-", kind) || !number_parse(&text, &right) || *text)
+        return false;
+    switch (kind) {
+    case '.':
+        range->last = right;
+        return right >= range->first;
+    case '+':
+        range->last = range->first + (right - 1);
+        return right && range->last >= range->first;
+    default:
+        range->last = range->first;
+        range->first = range->last - (right - 1);
+        return right && range->first <= range->last;
+    }
+}
+
+bool log_parse_filter(const char *text, GError **error)
+{
+    g_auto(GStrv) words = g_strsplit(text, ",", -1);
+    unsigned count = 0;
+
+    for (char **word = words; *word; word++, count++) {
+        if (count == LOG_RANGES)
+            return fail(error, "there are more than %u ranges", LOG_RANGES);
+        if (!range_parse(*word, &log_ranges[count]))
+            return fail(error,
+                        "'%s' is not a range of addresses; ranges are 0x8000..0x8fff, "
+                        "0x8000+0x200 or 0xffff-0x100",
+                        *word);
+    }
+    log_range_count = count;
+    return true;
+}
+
+bool log_in_range(uint64_t address)
+{
+    for (unsigned i = 0; i < log_range_count; i++) {
+        if (address >= log_ranges[i].first && address <= log_ranges[i].last)
+            return true;
+    }
+    return !log_range_count;
+}
+
+/* --- the file --- */
+
+/* The path with the process id for its one "%d"; NULL if there is another '%'. */
+static char *path_expand(const char *path)
+{
+    const char *percent = strchr(path, '%');
+
+    if (!percent)
+        return g_strdup(path);
+    if (percent[1] != 'd' || strchr(percent + 1, '%'))
+        return NULL;
+    return g_strdup_printf("%.*s%d%s", (int)(percent - path), path, getpid(), percent + 2);
+}
+
 bool log_open(const char *path, GError **error)
 {
-    FILE *file = fopen(path, "we");
-    if (!file)
-        return fail_errno(error, "cannot open log file '%s'", path);
-    setvbuf(file, NULL, _IOLBF, 0);
-    if (log_file)
-        fclose(log_file);
-    log_file = file;
+    g_autofree char *expanded = path_expand(path);
+    if (!expanded)
+        return fail(error, "'%s': a log file's name may contain one %%d, for the process id", path);
+    auto_close int fd = open(expanded, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return fail_errno(error, "cannot open log file '%s'", expanded);
+    int old = atomic_load(&log_fd);
+    if (old == STDERR_FILENO)
+        atomic_store(&log_fd, take_fd(&fd));
+    else if (dup3(fd, old, O_CLOEXEC) < 0)
+        return fail_errno(error, "cannot replace the log file by '%s'", expanded);
     return true;
 }

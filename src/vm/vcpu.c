@@ -2,14 +2,13 @@
 #include "vm/vcpu.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 
 #include "hw/intc/apic.h"
-#include "util/log.h"
 #include "vm/timing.h"
 #include "vm/vm.h"
+#include "x86/log.h"
 
 _Thread_local struct vcpu *current_vcpu;
 
@@ -63,11 +62,7 @@ static void log_triple_fault(struct vcpu *vcpu)
     if (!log_enabled(LOG_CPU_RESET))
         return;
     vcpu->vm->engine->state_get(vcpu);
-    const struct x86_cpu *cpu = vcpu->cpu;
-    log_write("triple fault on CPU %u: cs:rip %04x:%016" PRIx64 " rsp %016" PRIx64 " cr0 %08" PRIx64
-              " cr2 %016" PRIx64 " cr3 %016" PRIx64 " cr4 %08" PRIx64 " efer %" PRIx64 "\n",
-              vcpu->index, cpu->seg[SEG_CS].selector, cpu->rip, cpu->regs[RSP], cpu->cr0, cpu->cr2,
-              cpu->cr3, cpu->cr4, cpu->efer);
+    x86_log_reset(vcpu->cpu, "Triple fault");
 }
 
 static void run_once(struct vcpu *vcpu)

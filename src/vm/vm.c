@@ -15,6 +15,7 @@
 #include "util/timer.h"
 #include "vm/timing.h"
 #include "vm/vcpu.h"
+#include "x86/log.h"
 
 /* RAM above this goes above 4 GiB; below 4 GiB the rest is for devices and firmware. */
 #define RAM_BELOW_4G_LIMIT (3ull << 30)
@@ -190,6 +191,7 @@ struct vm *vm_create(struct vm_config *config, GError **error)
 {
     struct vm *vm = g_new0(struct vm, 1);
     vm->config = config;
+    atomic_init(&vm->one_insn, config->one_insn);
     vm->ram.fd = vm->asked_fd = -1;
     vm->devices = g_ptr_array_new();
     vm->engine_refusals = g_string_new(NULL);
@@ -300,6 +302,12 @@ void vm_inspect_end(struct vm *vm)
         vcpus_go(vm);
 }
 
+void vm_translate_again(struct vm *vm)
+{
+    if (vm->engine->translate_again)
+        vm->engine->translate_again(vm);
+}
+
 const char *vm_state_name(const struct vm *vm)
 {
     switch (vm->state) {
@@ -324,6 +332,8 @@ static bool machine_reset(struct vm *vm, GError **error)
         device_reset(vm->devices->pdata[i]);
     for (unsigned i = 0; i < vm->config->cpus; i++) {
         struct vcpu *vcpu = vm->vcpus[i];
+        if (log_enabled(LOG_CPU_RESET))
+            x86_log_reset(vcpu->cpu, "CPU Reset");
         x86_cpu_reset(vcpu->cpu, false);
         if (vcpu->apic)
             lapic_reset(vcpu->apic, false);
@@ -366,6 +376,10 @@ bool vm_start(struct vm *vm, GError **error)
     }
     if (!machine_reset(vm, error))
         return false;
+    if (log_enabled(LOG_PAGE)) {
+        g_autofree char *map = address_space_describe(vm->memory);
+        log_write("Guest memory:\n%s", map);
+    }
     engine_report(vm);
     timing_mark(TIMING_LOADED);
     if (vm->config->timing)

@@ -49,6 +49,7 @@ struct vm_config {
     GPtrArray *firmware_folders; /* char *, -L */
     struct boot_config boot;
     uint64_t bt_code_bytes; /* of translated code the bt engine keeps; 0: its default */
+    bool one_insn;          /* -singlestep, -accel one-insn-per-tb=on */
     bool no_graphics;       /* the text screen goes to the first serial port as well */
     bool acpi;              /* -machine acpi= */
     bool own_irqchip;       /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
@@ -85,12 +86,14 @@ struct vm {
     struct address_space *smm_memory;
     struct address_space *io; /* 64 Ki ports */
     struct guest_ram ram;
-    struct bus system_bus;  /* [main] all others hang below it */
-    struct vcpu **vcpus;    /* config->cpus of them */
-    GPtrArray *devices;     /* struct device *, in order of realization; reset walks it */
-    struct pic *pic;        /* NULL with an in-kernel irqchip */
-    struct ioapic *ioapic;  /* same */
-    struct irq_line *gsi;   /* 24 lines the board's devices drive (ISA IRQ n = gsi[n]) */
+    struct bus system_bus; /* [main] all others hang below it */
+    struct vcpu **vcpus;   /* config->cpus of them */
+    GPtrArray *devices;    /* struct device *, in order of realization; reset walks it */
+    struct pic *pic;       /* NULL with an in-kernel irqchip */
+    struct ioapic *ioapic; /* same */
+    struct irq_line *gsi;  /* 24 lines the board's devices drive (ISA IRQ n = gsi[n]) */
+    /* [atomic] translate one instruction at a time; see vm_translate_again() */
+    atomic_bool one_insn;
     atomic_bool a20_off;    /* [atomic] see board_set_a20(); vCPUs take it over on VCPU_ENGINE */
     enum run_state state;   /* [main] */
     struct vm_debug debug;  /* [main] */
@@ -117,6 +120,8 @@ void vm_resume(struct vm *vm);   /* [main] */
  * it. */
 void vm_inspect_begin(struct vm *vm);
 void vm_inspect_end(struct vm *vm);
+/* [main] Log categories or vm->one_insn have changed: engines act on them from now on. */
+void vm_translate_again(struct vm *vm);
 void vm_reset(struct vm *vm);                   /* [main] resets now, whatever no_reboot says */
 const char *vm_state_name(const struct vm *vm); /* as `info status` prints it */
 void vm_free(struct vm *vm);

@@ -2,6 +2,7 @@
 #include "x86/access.h"
 
 #include "x86/descriptor.h"
+#include "x86/log.h"
 
 /* Unaligned host accesses. */
 struct __attribute__((packed)) any16 {
@@ -80,7 +81,10 @@ static struct place translate(struct x86_cpu *cpu, uint64_t linear, unsigned acc
     } else {
         linear = (uint32_t)linear;
     }
-    if (unlikely(!x86_walk(cpu, linear, access, &walk)))
+    bool mapped = x86_walk(cpu, linear, access, &walk);
+    if (x86_log_on(cpu, LOG_MMU))
+        x86_log_walk(cpu, linear, access, mapped, &walk);
+    if (unlikely(!mapped))
         x86_raise_pf(cpu, linear, walk.error);
     place.gpa = walk.gpa;
     place.host = cpu->ops->fill ? cpu->ops->fill(cpu, linear, access, &walk) : NULL;

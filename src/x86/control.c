@@ -2,6 +2,7 @@
 /* Control and debug registers, processor modes, flags that privilege guards, caches and TLB. */
 #include "x86/descriptor.h"
 #include "x86/handlers.h"
+#include "x86/log.h"
 #include "x86/model.h"
 
 /* ---- CR0 to CR8 ----------------------------------------------------------------------------- */
@@ -46,6 +47,8 @@ static void write_cr0(struct x86_cpu *cpu, uint64_t value)
         && !x86_load_pdptes(cpu, cpu->cr3))
         gp0(cpu);
 
+    if (x86_log_on(cpu, LOG_MMU))
+        x86_log_control(cpu, 0, value);
     cpu->cr0 = value;
     if (changed & CR0_PG) {
         cpu->efer &= ~(uint64_t)EFER_LMA;
@@ -79,6 +82,8 @@ static void write_cr3(struct x86_cpu *cpu, uint64_t value)
     /* The engine's TLB knows no PCIDs: only reloading the same CR3 may keep its entries. */
     if (no_flush && value == cpu->cr3)
         return;
+    if (x86_log_on(cpu, LOG_MMU))
+        x86_log_control(cpu, 3, value);
     cpu->cr3 = value;
     cpu->ops->flush_all(cpu, true);
 }
@@ -109,6 +114,8 @@ static void write_cr4(struct x86_cpu *cpu, uint64_t value)
     if ((changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP))
         && pae_paging(cpu, cpu->cr0, value, cpu->efer) && !x86_load_pdptes(cpu, cpu->cr3))
         gp0(cpu);
+    if (x86_log_on(cpu, LOG_MMU))
+        x86_log_control(cpu, 4, value);
     cpu->cr4 = value;
     if (changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP | CR4_SMAP | CR4_PCIDE))
         cpu->ops->flush_all(cpu, false);

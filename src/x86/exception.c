@@ -5,6 +5,7 @@
 #include "x86/exception.h"
 
 #include "x86/descriptor.h"
+#include "x86/log.h"
 #include "x86/model.h"
 
 /* ---- Raising -------------------------------------------------------------------------------- */
@@ -399,6 +400,8 @@ enum x86_delivery x86_deliver(struct x86_cpu *cpu, uint8_t vector, enum x86_even
         error = 0;
         class = X86_DELIVERING_DOUBLE_FAULT;
     }
+    if (x86_log_on(cpu, LOG_INT))
+        x86_log_event(cpu, vector, event, has_error ? error : 0);
     cpu->delivering = class;
 
     d = (struct delivery){

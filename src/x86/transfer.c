@@ -3,6 +3,7 @@
  * (Intel SDM vol. 2, the instructions' pages; vol. 3, 5.8 and 6.12) */
 #include "x86/descriptor.h"
 #include "x86/handlers.h"
+#include "x86/log.h"
 
 static void gp_selector(struct x86_cpu *cpu, uint16_t selector) __attribute__((noreturn, cold));
 static void gp_selector(struct x86_cpu *cpu, uint16_t selector)
@@ -177,6 +178,8 @@ static void far_transfer(struct x86_cpu *cpu, uint16_t selector, uint64_t rip, b
         cpu->rip = rip;
         return;
     }
+    if (x86_log_on(cpu, LOG_PCALL))
+        x86_log_far(cpu, call ? "lcall" : "ljmp", selector, rip);
     if (selector_null(selector))
         x86_raise_error(cpu, VECTOR_GP, 0);
     x86_descriptor_fetch(cpu, selector, VECTOR_GP, 0, &desc);
@@ -350,6 +353,8 @@ static enum x86_next far_return(struct x86_cpu *cpu, unsigned width, unsigned re
     x86_stack_current(cpu, &stack);
     rip = x86_stack_pop(cpu, &stack, width);
     selector = x86_stack_pop(cpu, &stack, width);
+    if (x86_log_on(cpu, LOG_PCALL))
+        x86_log_far(cpu, "lret", selector, rip);
     return_segment(cpu, selector, &cs);
     check_target(cpu, &cs, rip);
     stack.sp += release;
@@ -494,6 +499,8 @@ static enum x86_next iret_protected(struct x86_cpu *cpu, unsigned width)
     rip = x86_stack_pop(cpu, &stack, width);
     selector = x86_stack_pop(cpu, &stack, width);
     flags = x86_stack_pop(cpu, &stack, width);
+    if (x86_log_on(cpu, LOG_PCALL))
+        x86_log_far(cpu, "iret", selector, rip);
     if ((flags & FLAG_VM) && width == 4 && old_cpl == 0 && !x86_long_mode(cpu))
         return iret_to_v86(cpu, &stack, rip, selector, flags);
     return_segment(cpu, selector, &cs);

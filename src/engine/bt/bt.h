@@ -20,6 +20,7 @@
 #define YADO_ENGINE_BT_BT_H
 
 #include "engine/engine.h"
+#include "util/log.h"
 #include "util/timer.h"
 #include "x86/cpu.h"
 #include "x86/execute.h"
@@ -443,9 +444,18 @@ uint32_t bt_debug_mode(struct bt_vcpu *v);
 void bt_debug_access(struct bt_vcpu *v, uint64_t addr, unsigned size, bool read, bool write);
 void bt_debug_accessed(struct x86_cpu *cpu, uint64_t addr, unsigned size, bool write);
 
-/* debug.c: -d in_asm, out_asm */
+/* debug.c: -d in_asm, out_asm, bt_asm; exec, cpu */
 struct translator;
 void bt_log_block(struct translator *t, const struct bt_block *block);
+/* Both with the guest's vector registers in memory. */
+void bt_log_entry(struct bt_vcpu *v, const struct bt_block *block);
+
+/* Every block is entered from C, for the log's sake. Blocks are made for it: see
+ * bt_translate_again(). */
+static inline bool bt_nochain(void)
+{
+    return log_enabled(LOG_NOCHAIN | LOG_EACH_BLOCK);
+}
 
 /* translate.c; takes the lock. Fetch faults are raised (unwind) before anything is allocated. NULL:
  * the code memory is full, flush and try again. */

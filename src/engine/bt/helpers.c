@@ -3,12 +3,10 @@
  * Runs with guest vector registers live: x86_quiesce() before anything outside src/x86 and here. */
 #include "engine/bt/bt.h"
 
-#include <inttypes.h>
-
 #include "hw/intc/apic.h"
-#include "util/log.h"
 #include "x86/access.h"
 #include "x86/exception.h"
+#include "x86/log.h"
 
 /* ---- guest flags: AH as lahf, AL the overflow flag
  * ---------------------------------------------------- */
@@ -131,7 +129,7 @@ static void jump_cache_add(struct bt_vcpu *v, uint64_t rip, uint32_t mode, struc
         bt_jump_cache_flush(v);
         v->jump_mode[mmu] = jump_mode(mode);
     }
-    if (!(mode & (MODE_STEP | MODE_ONE | MODE_SINGLY)) && !block->cs_base)
+    if (!(mode & (MODE_STEP | MODE_ONE | MODE_SINGLY)) && !block->cs_base && !bt_nochain())
         bt_jump_cache_add(v, mmu, rip, block->code);
 }
 
@@ -174,13 +172,19 @@ static inline void resume_fpu(struct bt_vcpu *v)
         bt_fpu_from_memory(&v->cpu);
 }
 
+static inline void log_entry(struct bt_vcpu *v, const struct bt_block *block)
+{
+    if (x86_log_on(&v->cpu, LOG_EACH_BLOCK))
+        bt_log_entry(v, block);
+}
+
 /* Gives up all host return addresses: the code they lead to may no longer be what the guest's stack
  * says. */
 static void reset_returns(struct bt_vcpu *v, uint32_t mode, const struct bt_block *block)
 {
     uint8_t **slot = (uint8_t **)v->return_base;
     v->return_sp = v->return_base;
-    *slot = block->cs_base || (mode & (MODE_STEP | MODE_ONE))
+    *slot = block->cs_base || (mode & (MODE_STEP | MODE_ONE)) || bt_nochain()
                 ? v->bt->thunk.sentinel_plain
                 : v->bt->thunk.sentinel[(mode & MODE_MMU) >> MODE_MMU_SHIFT];
 }
@@ -207,6 +211,7 @@ void *bt_singly(struct bt_vcpu *v)
         v->singly = true;
         bt_redispatch(v);
     }
+    log_entry(v, block);
     return block->code;
 }
 
@@ -255,6 +260,7 @@ void *bt_helper_link(struct bt_vcpu *v, struct bt_exit *exit)
         x86_quiesce(cpu);
         bt_link(v->bt, exit, block);
     }
+    log_entry(v, block);
     bt_flags_out(v);
     resume_fpu(v);
     return block->code;
@@ -310,6 +316,7 @@ void *bt_helper_indirect(struct bt_vcpu *v, uint64_t target)
     if (!__atomic_load_n(&v->go_on, __ATOMIC_SEQ_CST))
         return bt_next(v);
     jump_cache_add(v, target, mode, block);
+    log_entry(v, block);
     bt_flags_out(v);
     resume_fpu(v);
     return block->code;
@@ -368,7 +375,6 @@ static bool deliver_interrupt(struct bt_vcpu *v)
     if (vector < 0)
         return false;
     cpu->halted = false;
-    log_if(LOG_INT, "cpu %u: interrupt 0x%x at 0x%" PRIx64, cpu->index, vector, cpu->rip);
     x86_deliver(cpu, vector, X86_EVENT_INTERRUPT, false, 0, cpu->rip);
     return true;
 }
@@ -397,11 +403,6 @@ static enum x86_delivery deliver_pending(struct bt_vcpu *v)
         v->fault_pending = false;
         v->stepping = false;
         v->debug_hit = cpu->watch_hit = false; /* it is undone */
-        if (log_enabled(LOG_INT)) {
-            x86_quiesce(cpu);
-            log_write("cpu %u: exception %u error 0x%x at 0x%" PRIx64 " address 0x%" PRIx64,
-                      cpu->index, cpu->fault_vector, cpu->fault_error, cpu->rip, cpu->fault_addr);
-        }
         return x86_deliver_fault(cpu);
     }
     if (v->stepping) {
@@ -470,10 +471,7 @@ void *bt_next(struct bt_vcpu *v)
     cpu->rflags &= ~(uint64_t)FLAG_RF;
     jump_cache_add(v, cpu->rip, mode, block);
     reset_returns(v, mode, block);
-    if (log_enabled(LOG_EXEC)) {
-        x86_quiesce(cpu);
-        log_write("cpu %u: run at 0x%" PRIx64 " mode 0x%x", cpu->index, cpu->rip, mode);
-    }
+    log_entry(v, block);
     bt_flags_out(v);
     resume_fpu(v);
     return block->code;

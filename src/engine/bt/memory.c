@@ -8,14 +8,12 @@
  * the rest falls on one of these: the host then decides what faults.
  *
  * Runs with guest vector registers live. */
-#include <inttypes.h>
-
-#include "engine/bt/bt.h"
 #include "memory/memory.h"
-#include "util/log.h"
+#include "engine/bt/bt.h"
 #include "vm/vm.h"
 #include "x86/access.h"
 #include "x86/exception.h"
+#include "x86/log.h"
 
 /* ---- physical memory
  * ------------------------------------------------------------------------------- */
@@ -340,14 +338,10 @@ uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, voi
 
     if (valid && (addr & 4095) + size <= 4096) {
         struct x86_walk walk = { 0 };
-        bool user = cpu->cpl == 3, mapped;
-        mapped = x86_walk(cpu, addr, (write ? X86_WRITE : X86_READ) | (user ? X86_USER : 0), &walk);
-        if (log_enabled(LOG_MMU)) {
-            x86_quiesce(cpu);
-            log_write("cpu %u: %s 0x%" PRIx64 " size %u at 0x%" PRIx64 ": %s 0x%" PRIx64,
-                      cpu->index, write ? "write" : "read", addr, size, cpu->rip,
-                      mapped ? "physical" : "fault, error", mapped ? walk.gpa : walk.error);
-        }
+        unsigned kind = (write ? X86_WRITE : X86_READ) | x86_user(cpu);
+        bool mapped = x86_walk(cpu, addr, kind, &walk);
+        if (x86_log_on(cpu, LOG_MMU))
+            x86_log_walk(cpu, addr, kind, mapped, &walk);
         if (mapped) {
             uint8_t *host = bt_tlb_fill(v, addr, bt_mmu_of(cpu), write, &walk);
             if (host) {

@@ -12,6 +12,7 @@
 #include "vm/vm.h"
 #include "x86/access.h"
 #include "x86/exception.h"
+#include "x86/log.h"
 #include "x86/model.h"
 
 struct engine_vm {
@@ -456,6 +457,8 @@ static void init_and_sipi(struct bt_vcpu *v, unsigned requests)
     struct vcpu *vcpu = v->vcpu;
     if (requests & VCPU_INIT) {
         atomic_fetch_and(&vcpu->requests, ~(unsigned)VCPU_INIT);
+        if (x86_log_on(cpu, LOG_CPU_RESET))
+            x86_log_reset(cpu, "CPU Reset by INIT");
         x86_cpu_reset(cpu, true);
         lapic_reset(vcpu->apic, true);
         cpu->wait_for_sipi = vcpu->index != 0;
@@ -567,6 +570,12 @@ static bool debug_update(struct vm *vm, GError **error)
     return true;
 }
 
+/* Main loop. What was decided when code was translated is decided anew. */
+static void bt_translate_again(struct vm *vm)
+{
+    bt_flush_code(bt_of_vm(vm), NULL);
+}
+
 const struct engine_ops engine_bt = {
     .name = "bt",
     .description = "binary translation to the same instruction set, runs everywhere",
@@ -582,4 +591,5 @@ const struct engine_ops engine_bt = {
     .state_put = bt_state_put,
     .registers_put = bt_registers_put,
     .debug_update = debug_update,
+    .translate_again = bt_translate_again,
 };

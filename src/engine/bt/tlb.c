@@ -4,6 +4,7 @@
 #include "engine/bt/bt.h"
 #include "x86/access.h"
 #include "x86/exception.h"
+#include "x86/log.h"
 
 /* What an empty entry must never match: an address of another index. */
 static uint64_t tag_never(unsigned index)
@@ -249,7 +250,10 @@ uint64_t bt_fetch_page(struct bt_vcpu *v, uint64_t addr)
     if (*entry && (*entry & 0xffffff) == (addr >> 24 & 0xffffff))
         return (*entry >> 24 & 0x7fffffffffull) << 12 | (addr & 4095);
     struct x86_walk walk;
-    if (!x86_walk(cpu, addr, X86_EXEC | (user ? X86_USER : 0), &walk))
+    bool mapped = x86_walk(cpu, addr, X86_EXEC | x86_user(cpu), &walk);
+    if (x86_log_on(cpu, LOG_MMU))
+        x86_log_walk(cpu, addr, X86_EXEC | x86_user(cpu), mapped, &walk);
+    if (!mapped)
         x86_raise_pf(cpu, addr, walk.error);
     *entry = itlb_value(addr, walk.gpa);
     if (!user && !walk.global)

@@ -141,7 +141,8 @@ static void decode(struct translator *t, uint64_t rip)
 
     unsigned in_page = 4096 - (block->gpa & 4095), offset = 0, available = in_page;
     bt_fetch_bytes(t->bt, block->gpa, t->bytes, in_page);
-    unsigned limit = t->mode & (MODE_STEP | MODE_ONE) ? 1 : BLOCK_INSNS;
+    bool single = t->mode & (MODE_STEP | MODE_ONE) || atomic_load(&t->bt->vm->one_insn);
+    unsigned limit = single ? 1 : BLOCK_INSNS;
     /* bt_next() has looked before an instruction that runs alone. */
     bool breaks = t->bt->debug.break_count && !(t->mode & MODE_STEP);
     t->stops = breaks && bt_debug_break_at(t->bt, rip);
@@ -237,6 +238,8 @@ static void emit_insn(struct translator *t, const struct insn *insn)
         t->e.overflow = true;
         return;
     }
+    if (log_enabled(LOG_OUT_ASM | LOG_BT_ASM))
+        translate_map(t, insn); /* also of those that cannot fault */
     if (insn->refusal >= 0) {
         translate_raise(t, insn, insn->refusal);
         goto done;
@@ -414,7 +417,7 @@ struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base,
     pthread_mutex_unlock(&bt->lock);
     if (again)
         return bt_translate(v, rip, cs_base, gpa, mode);
-    if (block && (log_enabled(LOG_IN_ASM) || log_enabled(LOG_OUT_ASM)))
+    if (block && log_enabled(LOG_IN_ASM | LOG_OUT_ASM | LOG_BT_ASM) && log_in_range(block->rip))
         bt_log_block(t, block);
     return block;
 }

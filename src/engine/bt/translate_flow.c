@@ -35,7 +35,7 @@ static bool same_page(struct translator *t, uint64_t rip)
 /* Blocks that run one instruction never link. */
 static bool links(const struct translator *t)
 {
-    return !(t->mode & (MODE_STEP | MODE_ONE));
+    return !(t->mode & (MODE_STEP | MODE_ONE)) && !bt_nochain();
 }
 
 static unsigned new_exit(struct translator *t, uint64_t target_rip, uint32_t target_mode)
