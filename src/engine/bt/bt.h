@@ -10,6 +10,7 @@
  *   memory.c     TLB misses, device and page-crossing accesses   (guest vector state live)
  *   helpers.c    what translated code calls                       (guest vector state live)
  *   gather.c     gathers, scatters, byte-masked stores                 (guest vector state live)
+ *   map.c        from host code to guest instruction                 (guest vector state live)
  *   tlb.c        filling and flushing the software TLB            (guest vector state live)
  *   signal.c     host faults in translated code become guest exceptions
  *   breakpoints.c  where a debugger wants vCPUs to stop           (guest vector state live)
@@ -108,48 +109,77 @@ struct bt_block;
 /* What a dropped block is overwritten with, by one aligned store, at its head and landings. */
 #define PATCH_BYTES 8
 
-/* A direct exit: a jump (rel32 at `site`) that leads to `stub` until it is linked to a block. */
+/* What describes translated code is many small things: they lie in one arena, and name each other
+ * by offsets in it ("ref"), 0 being none. */
+
+/* A direct exit: a jump (rel32 at `site`) that leads to `stub` until it is linked to a block.
+ * Places are counted from the start of the block's code; 0: none. */
 struct bt_exit {
-    struct bt_block *owner;
-    struct bt_block *target;       /* [bt lock] linked to; NULL: to the stub */
-    struct bt_exit *next_incoming; /* [bt lock] others linked to the same target */
     uint64_t target_rip;
-    uint32_t target_mode;
-    uint8_t *site; /* executable address of the rel32, 4-aligned; NULL: never linked */
-    uint8_t *stub; /* executable address */
-    /* Executable address of the negated itlb value the exit checks, 8-aligned, or NULL if the
-     * target is in the same page. */
-    uint8_t *itlb_site;
+    uint32_t target;        /* [bt lock] ref of the block linked to; 0: to the stub */
+    uint32_t next_incoming; /* [bt lock] ref of another exit linked to the same target */
+    uint16_t site;          /* the rel32, 4-aligned; 0: never linked */
+    uint16_t stub;
+    uint16_t itlb_site; /* the negated itlb value, 8-aligned; 0: the target is in the same page */
+    uint8_t index;      /* of this exit in its block */
+    uint8_t target_mmu; /* enum bt_mmu; else the target's mode is the block's, see bt_exit_mode() */
 };
 
 /* Which guest instruction host code belongs to. Sorted by host offset; an entry holds until the
- * next. */
+ * next. Packed in map.c. */
 struct bt_map {
-    uint32_t host;  /* from the block's start */
+    uint16_t host;  /* from the block's start */
     uint16_t guest; /* from the block's rip */
     uint8_t length; /* of the guest instruction */
     uint8_t flags;  /* MAP_* */
 };
 
-#define MAP_SPILLED 1u /* at a host fault RAX and RDX are in spill[] */
+#define MAP_SPILLED 1u     /* at a host fault RAX and RDX are in spill[] */
+#define MAP_PACKED_BYTES 7 /* of one entry, at most */
 
+/* Behind it lie its exits, the places of its return landings (uint16_t), and its packed map. */
 struct bt_block {
     uint64_t rip;     /* linear address, CS base included in non-64-bit code: see cs_base */
     uint64_t cs_base; /* rip - EIP */
     uint64_t gpa;     /* physical address of the first byte */
     uint64_t gpa2;    /* page of the rest if an instruction crosses, else ~0 */
+    uint8_t *code;    /* executable address */
     uint32_t mode;
-    uint16_t guest_bytes;
-    bool dead;     /* [bt lock] invalidated */
-    uint8_t *code; /* executable address */
-    uint32_t code_bytes;
-    uint32_t map_count, exit_count, landing_count;
-    struct bt_map *map;
-    struct bt_exit *exits;
-    uint8_t **landings;       /* executable addresses of return landings */
-    struct bt_exit *incoming; /* [bt lock] exits linked to this block */
-    struct bt_block *_Atomic hash_next;
-    struct bt_block *page_next[2]; /* [bt lock] blocks of the same page(s) */
+    _Atomic uint32_t hash_next; /* ref */
+    uint32_t page_next[2];      /* [bt lock] refs of blocks of the same page(s) */
+    uint32_t incoming;          /* [bt lock] ref of an exit linked to this block */
+    uint16_t guest_bytes, code_bytes;
+    uint16_t map_count;
+    uint8_t exit_count, landing_count;
+    bool dead; /* [bt lock] invalidated */
+};
+
+static inline struct bt_exit *bt_block_exits(const struct bt_block *block)
+{
+    return (struct bt_exit *)(block + 1);
+}
+static inline uint16_t *bt_block_landings(const struct bt_block *block)
+{
+    return (uint16_t *)(bt_block_exits(block) + block->exit_count);
+}
+static inline uint8_t *bt_block_packed_map(const struct bt_block *block)
+{
+    return (uint8_t *)(bt_block_landings(block) + block->landing_count);
+}
+static inline struct bt_block *bt_exit_owner(const struct bt_exit *exit)
+{
+    return (struct bt_block *)(exit - exit->index) - 1;
+}
+static inline uint32_t bt_exit_mode(const struct bt_exit *exit)
+{
+    uint32_t mode = bt_exit_owner(exit)->mode & ~(uint32_t)(MODE_SINGLY | MODE_ONE | MODE_MMU);
+    return mode | (uint32_t)exit->target_mmu << MODE_MMU_SHIFT;
+}
+
+/* Where in the code memory a block is, for the search by address. */
+struct bt_place {
+    uint32_t code;  /* offset in the code memory */
+    uint32_t block; /* ref */
 };
 
 /* ---- per machine ----------------------------------------------------------------------------- */
@@ -166,7 +196,7 @@ struct bt_control {
 #define CONTROL_CR4 (CR4_TSD | CR4_OSFXSR | CR4_OSXSAVE | CR4_SMAP)
 
 #define BLOCK_HASH_BITS 16
-#define BLOCK_HASH_BYTES (sizeof(struct bt_block *) << BLOCK_HASH_BITS)
+#define BLOCK_HASH_BYTES (sizeof(uint32_t) << BLOCK_HASH_BITS)
 
 unsigned bt_block_hash(uint64_t rip, uint64_t gpa, uint32_t mode);
 /* Code memory: -accel bt,tb-size= in MiB. Jumps inside it, and notes of places, have 32 bits. */
@@ -218,10 +248,12 @@ struct bt {
     uint8_t *code_next;          /* [lock] executable address of free space */
     uint8_t *code_start;         /* after the thunks */
     size_t code_size;
-    uint8_t *code_settled;    /* [lock] executable address; see bt_code_settle() */
-    struct bt_block **blocks; /* [lock] in ascending code address */
+    uint8_t *code_settled;   /* [lock] executable address; see bt_code_settle() */
+    struct bt_place *places; /* [lock] of blocks, in ascending code address */
     size_t block_count, block_capacity;
-    struct bt_block *_Atomic *hash; /* BLOCK_HASH_BYTES */
+    _Atomic uint32_t *hash; /* BLOCK_HASH_BYTES: refs of blocks */
+    uint8_t *arena;         /* code_size bytes */
+    size_t arena_next;      /* [lock] offset of free space */
     struct bt_trim trim;
 
     uint8_t *page_flags; /* by physical page: PAGE_*; [atomic] */
@@ -239,9 +271,6 @@ struct bt {
     uint64_t tsc_hz;              /* [exclusive_lock] 0: not measured yet */
     uint64_t flushes;             /* of the whole code memory */
     struct x86_model *model;
-    GPtrArray *arena_chunks; /* [lock] */
-    size_t arena_used;       /* [lock] of the last chunk */
-    unsigned arena_limit;    /* chunks */
 
     /* Exclusive execution: see bt_exclusive_begin(). */
     pthread_mutex_t exclusive_lock;
@@ -257,11 +286,11 @@ struct bt {
         uint8_t *memory;     /* T0: address, ecx: enum bt_access bits */
         uint8_t *segment;    /* T0: offset, ecx: segment << 16 | access bits */
         uint8_t *commit;
-        uint8_t *execute;             /* T0: struct bt_call * */
-        uint8_t *link;                /* T0: struct bt_exit *; unlinked direct exit */
-        uint8_t *request;             /* T0: struct bt_exit *; a poll found a request */
+        uint8_t *execute;             /* T0: ref of a struct bt_call */
+        uint8_t *link;                /* T0: ref of an unlinked direct exit */
+        uint8_t *request;             /* T0: ref of an exit; a poll found a request */
         uint8_t *dead;                /* called by the head of a dropped block */
-        uint8_t *crossing;            /* T0: struct bt_block *; its second page may have moved */
+        uint8_t *crossing;            /* T0: ref of a block; its second page may have moved */
         uint8_t *indirect;            /* T0: target rip; jump cache missed */
         uint8_t *jump[MMU_COUNT];     /* jump cache lookup. T0: target rip */
         uint8_t *sentinel[MMU_COUNT]; /* the host return stack ran empty. T0: target rip */
@@ -397,7 +426,19 @@ static inline enum bt_mmu bt_mmu_of(const struct x86_cpu *cpu)
 /* cache.c */
 bool bt_cache_init(struct bt *bt, GError **error);
 void bt_cache_destroy(struct bt *bt);
-void *bt_arena_alloc(struct bt *bt, size_t bytes); /* [bt lock] until the next flush */
+void *bt_arena_alloc(struct bt *bt, size_t bytes); /* [bt lock] until the next flush; or NULL */
+static inline void *bt_arena_at(const struct bt *bt, uint32_t ref)
+{
+    return bt->arena + ref;
+}
+static inline struct bt_block *bt_block_at(const struct bt *bt, uint32_t ref)
+{
+    return ref ? bt_arena_at(bt, ref) : NULL;
+}
+static inline uint32_t bt_arena_ref(const struct bt *bt, const void *thing)
+{
+    return (const uint8_t *)thing - bt->arena;
+}
 void bt_block_publish(struct bt *bt, struct bt_block *block);
 void bt_link(struct bt *bt, struct bt_exit *exit, struct bt_block *target);
 /* Drops the blocks made from any 64-byte line of [gpa, gpa + length), and tells every vCPU
@@ -493,7 +534,11 @@ struct bt_block *bt_block_find(struct bt *bt, uint64_t rip, uint64_t cs_base, ui
                                uint32_t mode);
 /* The block an address in code memory belongs to, or NULL. */
 struct bt_block *bt_block_of_code(struct bt *bt, const uint8_t *code);
-const struct bt_map *bt_block_map(const struct bt_block *block, const uint8_t *code);
+
+/* map.c */
+size_t bt_map_pack(uint8_t *to, const struct bt_map *map, unsigned count);
+/* What the host code at `code`, inside the block, belongs to. */
+struct bt_map bt_block_map(const struct bt_block *block, const uint8_t *code);
 
 /* helpers.c, memory.c: called from thunks */
 uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, void *return_address);
@@ -502,14 +547,14 @@ uint64_t bt_helper_segment(struct bt_vcpu *v, uint64_t offset, uint32_t access,
 void bt_flags_in(struct bt_vcpu *v);  /* thunk's image → cpu.rflags */
 void bt_flags_out(struct bt_vcpu *v); /* and back; clears the arithmetic bits in cpu.rflags */
 bool bt_helper_commit(struct bt_vcpu *v, void *return_address);
-bool bt_helper_execute(struct bt_vcpu *v, struct bt_call *call);
+bool bt_helper_execute(struct bt_vcpu *v, uint32_t call_ref);
 /* The block for the access at cpu.rip without shared lookups, to jump to from the memory
  * passage. */
 void *bt_singly(struct bt_vcpu *v);
-void *bt_helper_link(struct bt_vcpu *v, struct bt_exit *exit);
-void *bt_helper_request(struct bt_vcpu *v, struct bt_exit *exit);
+void *bt_helper_link(struct bt_vcpu *v, uint32_t exit_ref);
+void *bt_helper_request(struct bt_vcpu *v, uint32_t exit_ref);
 void *bt_helper_dead(struct bt_vcpu *v, uint8_t *return_address);
-void *bt_helper_crossing(struct bt_vcpu *v, struct bt_block *block);
+void *bt_helper_crossing(struct bt_vcpu *v, uint32_t block_ref);
 void *bt_helper_indirect(struct bt_vcpu *v, uint64_t target);
 void *bt_next(struct bt_vcpu *v);
 void bt_unwind(struct x86_cpu *cpu) __attribute__((noreturn));

@@ -12,12 +12,12 @@
 #include "memory/memory.h"
 #include "vm/vm.h"
 
-#define ARENA_CHUNK (1u << 20)
+#define ARENA_ALIGN ((size_t)8)
 #define SETTLE_BYTES (1u << 20) /* of new code, then the writable mapping is given up */
 
 /* Which 64-byte lines of a page are code, and whose. */
 struct bt_page {
-    struct bt_block *blocks; /* chained by page_next[] */
+    uint32_t blocks; /* ref; chained by page_next[] */
     uint64_t lines;
 };
 
@@ -43,25 +43,17 @@ bool bt_cache_init(struct bt *bt, GError **error)
     bt->code_exec = exec;
     bt->code_write_offset = (uint8_t *)write - (uint8_t *)exec;
     bt->block_capacity = bt->code_size / BLOCK_ALIGN;
-    bt->blocks = map_table(bt->block_capacity * sizeof(*bt->blocks));
+    bt->places = map_table(bt->block_capacity * sizeof(*bt->places));
     bt->hash = map_table(BLOCK_HASH_BYTES);
-    if (!bt->blocks || !bt->hash)
+    bt->arena = map_table(bt->code_size);
+    bt->arena_next = ARENA_ALIGN; /* 0 is no ref */
+    if (!bt->places || !bt->hash || !bt->arena)
         return fail_errno(error, "cannot map the translator's block tables");
     bt->pages = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
-    bt->arena_chunks = g_ptr_array_new();
-    bt->arena_limit = 2 + 2 * (bt->code_size / ARENA_CHUNK);
     bt_emit_thunks(bt);
     bt->code_settled = bt->code_start;
     bt_trim_init(bt);
     return true;
-}
-
-static void arena_free(struct bt *bt)
-{
-    for (unsigned i = 0; i < bt->arena_chunks->len; i++)
-        munmap(bt->arena_chunks->pdata[i], ARENA_CHUNK);
-    g_ptr_array_set_size(bt->arena_chunks, 0);
-    bt->arena_used = 0;
 }
 
 void bt_cache_destroy(struct bt *bt)
@@ -69,29 +61,20 @@ void bt_cache_destroy(struct bt *bt)
     bt_trim_destroy(bt);
     munmap(bt->code_exec, bt->code_size);
     munmap(bt->code_exec + bt->code_write_offset, bt->code_size);
-    munmap(bt->blocks, bt->block_capacity * sizeof(*bt->blocks));
+    munmap(bt->places, bt->block_capacity * sizeof(*bt->places));
     munmap(bt->hash, BLOCK_HASH_BYTES);
+    munmap(bt->arena, bt->code_size);
     g_hash_table_destroy(bt->pages);
-    arena_free(bt);
-    g_ptr_array_free(bt->arena_chunks, true);
     pthread_mutex_destroy(&bt->lock);
 }
 
 void *bt_arena_alloc(struct bt *bt, size_t bytes)
 {
-    bytes = (bytes + 15) & ~(size_t)15;
-    if (!bt->arena_chunks->len || bt->arena_used + bytes > ARENA_CHUNK) {
-        void *chunk =
-            mmap(NULL, ARENA_CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (chunk == MAP_FAILED)
-            return NULL;
-        g_ptr_array_add(bt->arena_chunks, chunk);
-        bt->arena_used = 0;
-    }
-    uint8_t *result =
-        (uint8_t *)bt->arena_chunks->pdata[bt->arena_chunks->len - 1] + bt->arena_used;
-    bt->arena_used += bytes;
-    return result;
+    bytes = (bytes + ARENA_ALIGN - 1) & -ARENA_ALIGN;
+    if (bytes > bt->code_size - bt->arena_next)
+        return NULL;
+    bt->arena_next += bytes;
+    return bt->arena + bt->arena_next - bytes;
 }
 
 /* ---- index
@@ -131,7 +114,7 @@ static void page_add(struct bt *bt, struct bt_block *block, unsigned n)
 {
     struct bt_page *page = page_of(bt, n ? block->gpa2 : block->gpa, true);
     block->page_next[n] = page->blocks;
-    page->blocks = block;
+    page->blocks = bt_arena_ref(bt, block);
     page->lines |= block_lines(block, n);
 }
 
@@ -140,13 +123,14 @@ void bt_block_publish(struct bt *bt, struct bt_block *block)
     page_add(bt, block, 0);
     if (block->gpa2 != BT_NO_PAGE && block->gpa2 >> 12 != block->gpa >> 12)
         page_add(bt, block, 1);
+    uint32_t ref = bt_arena_ref(bt, block);
     if (bt->block_count < bt->block_capacity) {
-        bt->blocks[bt->block_count] = block;
+        bt->places[bt->block_count] = (struct bt_place){ block->code - bt->code_exec, ref };
         __atomic_store_n(&bt->block_count, bt->block_count + 1, __ATOMIC_RELEASE);
     }
-    struct bt_block *_Atomic *head = &bt->hash[bt_block_hash(block->rip, block->gpa, block->mode)];
+    _Atomic uint32_t *head = &bt->hash[bt_block_hash(block->rip, block->gpa, block->mode)];
     atomic_store_explicit(&block->hash_next, atomic_load(head), memory_order_relaxed);
-    atomic_store_explicit(head, block, memory_order_release);
+    atomic_store_explicit(head, ref, memory_order_release);
 }
 
 /* ---- links
@@ -165,13 +149,14 @@ static void patch64(struct bt *bt, uint8_t *site, uint64_t value)
 void bt_link(struct bt *bt, struct bt_exit *exit, struct bt_block *target)
 {
     pthread_mutex_lock(&bt->lock);
-    if (exit->site && !exit->target && !exit->owner->dead && !target->dead) {
-        exit->target = target;
+    const struct bt_block *owner = bt_exit_owner(exit);
+    if (exit->site && !exit->target && !owner->dead && !target->dead) {
+        exit->target = bt_arena_ref(bt, target);
         exit->next_incoming = target->incoming;
-        target->incoming = exit;
-        patch32(bt, exit->site, target->code + PATCH_BYTES);
+        target->incoming = bt_arena_ref(bt, exit);
+        patch32(bt, owner->code + exit->site, target->code + PATCH_BYTES);
         if (exit->itlb_site)
-            patch64(bt, exit->itlb_site, -itlb_value(target->rip, target->gpa));
+            patch64(bt, owner->code + exit->itlb_site, -itlb_value(target->rip, target->gpa));
     }
     pthread_mutex_unlock(&bt->lock);
 }
@@ -180,21 +165,23 @@ static void unlink_exit(struct bt *bt, struct bt_exit *exit)
 {
     if (!exit->target)
         return;
-    struct bt_exit **at = &exit->target->incoming;
-    while (*at && *at != exit)
-        at = &(*at)->next_incoming;
+    const struct bt_block *owner = bt_exit_owner(exit);
+    uint32_t ref = bt_arena_ref(bt, exit), *at = &bt_block_at(bt, exit->target)->incoming;
+    while (*at && *at != ref)
+        at = &((struct bt_exit *)bt_arena_at(bt, *at))->next_incoming;
     if (*at)
         *at = exit->next_incoming;
-    exit->target = NULL;
+    exit->target = 0;
     if (exit->itlb_site)
-        patch64(bt, exit->itlb_site, ITLB_NEVER);
-    patch32(bt, exit->site, exit->stub);
+        patch64(bt, owner->code + exit->itlb_site, ITLB_NEVER);
+    patch32(bt, owner->code + exit->site, owner->code + exit->stub);
 }
 
 static void hash_remove(struct bt *bt, struct bt_block *block)
 {
-    struct bt_block *_Atomic *at = &bt->hash[bt_block_hash(block->rip, block->gpa, block->mode)];
-    for (struct bt_block *other; (other = atomic_load(at)); at = &other->hash_next) {
+    _Atomic uint32_t *at = &bt->hash[bt_block_hash(block->rip, block->gpa, block->mode)];
+    for (struct bt_block *other; (other = bt_block_at(bt, atomic_load(at)));
+         at = &other->hash_next) {
         if (other == block) {
             atomic_store(at, atomic_load(&block->hash_next));
             return;
@@ -220,11 +207,11 @@ static void kill_block(struct bt *bt, struct bt_block *block)
     block->dead = true;
     hash_remove(bt, block);
     while (block->incoming)
-        unlink_exit(bt, block->incoming);
+        unlink_exit(bt, bt_arena_at(bt, block->incoming));
     for (unsigned i = 0; i < block->exit_count; i++)
-        unlink_exit(bt, &block->exits[i]);
+        unlink_exit(bt, &bt_block_exits(block)[i]);
     for (unsigned i = 0; i < block->landing_count; i++)
-        patch_branch(bt, block->landings[i], 0xe9, bt->thunk.indirect);
+        patch_branch(bt, block->code + bt_block_landings(block)[i], 0xe9, bt->thunk.indirect);
     /* Jump caches may still lead here. */
     patch_branch(bt, block->code, 0xe8, bt->thunk.dead);
 }
@@ -236,10 +223,10 @@ static bool invalidate_page(struct bt *bt, uint64_t gpa, uint64_t lines)
     if (!page || !(page->lines & lines))
         return false;
     bool any = false;
-    struct bt_block **at = &page->blocks;
+    uint32_t *at = &page->blocks;
     page->lines = 0;
     while (*at) {
-        struct bt_block *block = *at;
+        struct bt_block *block = bt_block_at(bt, *at);
         unsigned n = block->gpa >> 12 == gpa >> 12 ? 0 : 1; /* first or second page */
         if (block->dead || block_lines(block, n) & lines) {
             if (!block->dead)
@@ -311,7 +298,7 @@ void bt_drop_code_at(struct bt *bt, const uint64_t *linear, unsigned count)
 {
     pthread_mutex_lock(&bt->lock);
     for (size_t i = 0; i < bt->block_count; i++) {
-        struct bt_block *block = bt->blocks[i];
+        struct bt_block *block = bt_block_at(bt, bt->places[i].block);
         for (unsigned n = 0; n < count && !block->dead; n++) {
             if (linear[n] - block->rip < block->guest_bytes)
                 kill_block(bt, block);
@@ -327,12 +314,13 @@ void bt_flush_code(struct bt *bt, struct bt_vcpu *v)
     atomic_fetch_add(&bt->uncovered, 1);
     madvise(bt->hash, BLOCK_HASH_BYTES, MADV_DONTNEED);
     __atomic_store_n(&bt->block_count, 0, __ATOMIC_RELEASE);
-    madvise(bt->blocks, bt->block_capacity * sizeof(*bt->blocks), MADV_DONTNEED);
+    madvise(bt->places, bt->block_capacity * sizeof(*bt->places), MADV_DONTNEED);
+    madvise(bt->arena, bt->code_size, MADV_DONTNEED);
+    bt->arena_next = ARENA_ALIGN;
     bt->flushes++;
     bt->code_next = bt->code_settled = bt->code_start;
     g_hash_table_remove_all(bt->pages);
     page_flags_clear(bt);
-    arena_free(bt);
     advise(bt, bt->code_write_offset, MADV_REMOVE);
     for (unsigned i = 0; i < bt->vcpu_count; i++) {
         bt_trim_vcpu(bt->vcpus[i]);

@@ -38,43 +38,28 @@ unsigned bt_block_hash(uint64_t rip, uint64_t gpa, uint32_t mode)
 struct bt_block *bt_block_find(struct bt *bt, uint64_t rip, uint64_t cs_base, uint64_t gpa,
                                uint32_t mode)
 {
-    struct bt_block *block =
-        atomic_load_explicit(&bt->hash[bt_block_hash(rip, gpa, mode)], memory_order_acquire);
+    _Atomic uint32_t *at = &bt->hash[bt_block_hash(rip, gpa, mode)];
+    struct bt_block *block = bt_block_at(bt, atomic_load_explicit(at, memory_order_acquire));
     while (block
            && !(block->rip == rip && block->gpa == gpa && block->mode == mode
                 && block->cs_base == cs_base))
-        block = atomic_load_explicit(&block->hash_next, memory_order_acquire);
+        block = bt_block_at(bt, atomic_load_explicit(&block->hash_next, memory_order_acquire));
     return block;
 }
 
 struct bt_block *bt_block_of_code(struct bt *bt, const uint8_t *code)
 {
+    uint64_t offset = code - bt->code_exec;
     size_t low = 0, high = __atomic_load_n(&bt->block_count, __ATOMIC_ACQUIRE);
-    while (low < high) {
+    while (low < high) { /* the first place behind it */
         size_t middle = (low + high) / 2;
-        struct bt_block *block = bt->blocks[middle];
-        if (code < block->code)
+        if (offset < bt->places[middle].code)
             high = middle;
-        else if (code >= block->code + block->code_bytes)
+        else
             low = middle + 1;
-        else
-            return block;
     }
-    return NULL;
-}
-
-const struct bt_map *bt_block_map(const struct bt_block *block, const uint8_t *code)
-{
-    uint32_t offset = code - block->code;
-    uint32_t low = 0, high = block->map_count;
-    while (high - low > 1) {
-        uint32_t middle = (low + high) / 2;
-        if (block->map[middle].host <= offset)
-            low = middle;
-        else
-            high = middle;
-    }
-    return &block->map[low];
+    struct bt_block *block = low ? bt_block_at(bt, bt->places[low - 1].block) : NULL;
+    return block && code < block->code + block->code_bytes ? block : NULL;
 }
 
 uint32_t bt_current_mode(struct bt_vcpu *v)
@@ -215,9 +200,10 @@ void *bt_singly(struct bt_vcpu *v)
     return block->code;
 }
 
-bool bt_helper_execute(struct bt_vcpu *v, struct bt_call *call)
+bool bt_helper_execute(struct bt_vcpu *v, uint32_t call_ref)
 {
     struct x86_cpu *cpu = &v->cpu;
+    const struct bt_call *call = bt_arena_at(v->bt, call_ref);
     bt_flags_in(v);
     cpu->rip = call->rip;
     v->remapped = false;
@@ -244,19 +230,20 @@ bool bt_helper_execute(struct bt_vcpu *v, struct bt_call *call)
 }
 
 /* Where an exit leads, as far as no event comes between. */
-void *bt_helper_link(struct bt_vcpu *v, struct bt_exit *exit)
+void *bt_helper_link(struct bt_vcpu *v, uint32_t exit_ref)
 {
     struct x86_cpu *cpu = &v->cpu;
+    struct bt_exit *exit = bt_arena_at(v->bt, exit_ref);
     bt_flags_in(v);
     cpu->rip = exit->target_rip;
     uint32_t mode = bt_current_mode(v);
-    if (mode != exit->target_mode || !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED))
+    if (mode != bt_exit_mode(exit) || !__atomic_load_n(&v->go_on, __ATOMIC_RELAXED))
         return bt_next(v);
     uint64_t flushes = v->bt->flushes;
     struct bt_block *block = block_at_rip(v, mode);
     if (v->bt->flushes != flushes) { /* the exit is gone, and what return addresses lead to */
         reset_returns(v, mode, block);
-    } else if (exit->site && exit->target != block && block->mode == mode) {
+    } else if (exit->site && bt_block_at(v->bt, exit->target) != block && block->mode == mode) {
         x86_quiesce(cpu);
         bt_link(v->bt, exit, block);
     }
@@ -266,10 +253,11 @@ void *bt_helper_link(struct bt_vcpu *v, struct bt_exit *exit)
     return block->code;
 }
 
-void *bt_helper_request(struct bt_vcpu *v, struct bt_exit *exit)
+void *bt_helper_request(struct bt_vcpu *v, uint32_t exit_ref)
 {
     struct x86_cpu *cpu = &v->cpu;
-    const struct bt_block *block = exit->owner;
+    const struct bt_exit *exit = bt_arena_at(v->bt, exit_ref);
+    const struct bt_block *block = bt_exit_owner(exit);
     bt_flags_in(v);
     /* A jump beyond the code limit faults where it is, running beyond it there. */
     if (unlikely(!(block->mode & MODE_CODE64) && exit->target_rip > cpu->seg[SEG_CS].limit
@@ -290,9 +278,9 @@ static void refuse_target(struct bt_vcpu *v)
     const uint8_t *site = v->bt->code_exec + v->branch_site;
     const struct bt_block *block = bt_block_of_code(v->bt, site);
     if (block) {
-        const struct bt_map *map = bt_block_map(block, site);
-        cpu->rip = block->rip + map->guest;
-        cpu->regs[RSP] -= bt_branch_stack_move(v, block->gpa + map->guest, map->length);
+        struct bt_map map = bt_block_map(block, site);
+        cpu->rip = block->rip + map.guest;
+        cpu->regs[RSP] -= bt_branch_stack_move(v, block->gpa + map.guest, map.length);
     }
     x86_raise_error(cpu, VECTOR_GP, 0);
 }
@@ -331,9 +319,10 @@ void *bt_helper_dead(struct bt_vcpu *v, uint8_t *return_address)
 }
 
 /* A block whose last instruction crosses a page: is the second page still the same? */
-void *bt_helper_crossing(struct bt_vcpu *v, struct bt_block *block)
+void *bt_helper_crossing(struct bt_vcpu *v, uint32_t block_ref)
 {
     struct x86_cpu *cpu = &v->cpu;
+    const struct bt_block *block = bt_block_at(v->bt, block_ref);
     bt_flags_in(v);
     cpu->rip = block->rip - block->cs_base;
     uint64_t second = (block->rip + 4095) & ~4095ull;

@@ -126,8 +126,8 @@ static void device_write(struct x86_cpu *cpu, uint64_t gpa, const uint8_t *from,
 static struct bt_block *synchronize(struct bt_vcpu *v, const uint8_t *return_address)
 {
     struct bt_block *block = bt_block_of_code(v->bt, return_address - 1);
-    const struct bt_map *map = bt_block_map(block, return_address - 1);
-    v->cpu.rip = block->rip - block->cs_base + map->guest;
+    struct bt_map map = bt_block_map(block, return_address - 1);
+    v->cpu.rip = block->rip - block->cs_base + map.guest;
     bt_flags_in(v);
     return block;
 }
@@ -389,8 +389,8 @@ static bool x87_stored_nothing(void)
 bool bt_helper_commit(struct bt_vcpu *v, void *return_address)
 {
     const struct bt_block *block = bt_block_of_code(v->bt, (uint8_t *)return_address - 1);
-    const struct bt_map *map = bt_block_map(block, (uint8_t *)return_address - 1);
-    uint64_t next_rip = block->rip - block->cs_base + map->guest + map->length;
+    struct bt_map map = bt_block_map(block, (uint8_t *)return_address - 1);
+    uint64_t next_rip = block->rip - block->cs_base + map.guest + map.length;
     uint64_t flushes = v->bt->flushes;
     if (v->bounce.active) {
         v->bounce.active = false;

@@ -61,16 +61,16 @@ static bool recover(struct bt_vcpu *v, const greg_t *gregs)
     struct bt_block *block = bt_block_of_code(v->bt, rip);
     if (!block)
         return false;
-    const struct bt_map *map = bt_block_map(block, rip);
+    struct bt_map map = bt_block_map(block, rip);
     struct x86_cpu *cpu = &v->cpu;
     for (unsigned reg = 0; reg < 16; reg++)
         if (host_home[reg] != H_NONE)
             cpu->regs[reg] = gregs[greg_of[host_home[reg]]];
-    if (map->flags & MAP_SPILLED) {
+    if (map.flags & MAP_SPILLED) {
         cpu->regs[RAX] = v->spill[0];
         cpu->regs[RDX] = v->spill[1];
     }
-    cpu->rip = block->rip - block->cs_base + map->guest;
+    cpu->rip = block->rip - block->cs_base + map.guest;
     cpu->rflags = (cpu->rflags & ~(uint64_t)FLAGS_ARITHMETIC) | (gregs[REG_EFL] & FLAGS_ARITHMETIC);
     return true;
 }

@@ -22,7 +22,7 @@ void translate_map(struct translator *t, const struct insn *insn)
         t->e.overflow = true;
         return;
     }
-    t->map[t->map_count++] = (struct bt_map){ host, insn->guest, insn->info.length };
+    t->map[t->map_count++] = (struct bt_map){ host, insn->guest, insn->info.length, 0 };
 }
 
 void translate_call_fill(struct translator *t, const struct insn *insn, struct bt_call *call)
@@ -41,7 +41,7 @@ void translate_call_fill(struct translator *t, const struct insn *insn, struct b
 
 void translate_call_emit(struct translator *t, const struct bt_call *call)
 {
-    emit_mov_imm(&t->e, T0, (uintptr_t)call);
+    emit_mov_imm(&t->e, T0, bt_arena_ref(t->bt, call));
     emit_call(&t->e, t->bt->thunk.execute);
     shared_end(t);
 }
@@ -227,7 +227,7 @@ static void emit_crossing_check(struct translator *t)
     emit_mov_imm(e, T0, -itlb_value(linear, t->block->gpa2));
     emit_lea(e, S0, S0, T0, 0, 0);
     uint8_t *ok = emit_jrcxz_later(e);
-    emit_mov_imm(e, T0, (uintptr_t)t->crossing);
+    emit_ref_later(t, FIXUP_BLOCK);
     emit_jmp(e, t->bt->thunk.crossing);
     emit_patch8(e, ok);
 }
@@ -288,13 +288,14 @@ static void reset(struct translator *t, unsigned insns)
 {
     t->count = insns;
     t->at = t->map_count = t->exit_count = t->cold_count = t->landing_count = 0;
-    t->exit_fixup_count = 0;
+    t->fixup_count = 0;
     t->ended = false;
     shared_end(t);
     t->e.p = t->bt->code_next + t->bt->code_write_offset;
     t->e.end = t->e.p + BLOCK_CODE_BYTES;
     t->e.overflow = false;
     t->block->code = t->bt->code_next;
+    t->bt->arena_next = t->arena_start;
 }
 
 /* Emits the first `insns` decoded instructions; false if a limit was hit. */
@@ -315,35 +316,44 @@ static bool emit_block(struct translator *t, unsigned insns)
     return !t->e.overflow;
 }
 
-/* Copies the finished block into the arena. Returns NULL when that is full. */
+static uint16_t place_in_block(const struct translator *t, const uint8_t *code)
+{
+    return code ? code - t->block->code : 0;
+}
+
+/* Writes the finished block into the arena. Returns NULL when that is full. */
 static struct bt_block *finish(struct translator *t)
 {
     struct bt *bt = t->bt;
-    size_t maps = t->map_count * sizeof(struct bt_map),
-           exits = t->exit_count * sizeof(struct bt_exit);
-    size_t landings = t->landing_count * sizeof(uint8_t *);
-    struct bt_block *block = t->crossing;
-    uint8_t *tables = bt_arena_alloc(bt, exits + landings + maps);
-    if (!tables)
+    uint8_t map[G_N_ELEMENTS(t->map) * MAP_PACKED_BYTES];
+    size_t map_bytes = bt_map_pack(map, t->map, t->map_count);
+    struct bt_block *block =
+        bt_arena_alloc(bt, sizeof(*block) + t->exit_count * sizeof(struct bt_exit)
+                               + t->landing_count * sizeof(uint16_t) + map_bytes);
+    if (!block)
         return NULL;
-    uint8_t *code = t->block->code;
     *block = *t->block;
-    block->code = code;
-    block->code_bytes = t->e.p + t->e.exec - code;
-    block->exits = (struct bt_exit *)tables;
-    block->landings = (uint8_t **)(tables + exits);
-    block->map = (struct bt_map *)(tables + exits + landings);
-    memcpy(block->exits, t->exits, exits);
-    memcpy(block->landings, t->landings, landings);
-    memcpy(block->map, t->map, maps);
+    block->code_bytes = t->e.p + t->e.exec - block->code;
     block->exit_count = t->exit_count;
     block->landing_count = t->landing_count;
     block->map_count = t->map_count;
-    for (unsigned i = 0; i < block->exit_count; i++)
-        block->exits[i].owner = block;
-    for (unsigned i = 0; i < t->exit_fixup_count; i++) {
-        struct bt_exit *exit = &block->exits[t->exit_fixups[i].exit];
-        memcpy(t->exit_fixups[i].imm, &exit, sizeof(exit));
+    for (unsigned i = 0; i < t->exit_count; i++)
+        bt_block_exits(block)[i] = (struct bt_exit){
+            .target_rip = t->exits[i].target_rip,
+            .target_mmu = (t->exits[i].target_mode & MODE_MMU) >> MODE_MMU_SHIFT,
+            .site = place_in_block(t, t->exits[i].site),
+            .stub = place_in_block(t, t->exits[i].stub),
+            .itlb_site = place_in_block(t, t->exits[i].itlb_site),
+            .index = i,
+        };
+    for (unsigned i = 0; i < t->landing_count; i++)
+        bt_block_landings(block)[i] = place_in_block(t, t->landings[i]);
+    memcpy(bt_block_packed_map(block), map, map_bytes);
+    for (unsigned i = 0; i < t->fixup_count; i++) {
+        unsigned exit = t->fixups[i].exit;
+        uint32_t ref = exit == FIXUP_BLOCK ? bt_arena_ref(bt, block)
+                                           : bt_arena_ref(bt, &bt_block_exits(block)[exit]);
+        memcpy(t->fixups[i].imm, &ref, sizeof(ref));
     }
     bt->code_next += (block->code_bytes + BLOCK_ALIGN - 1) & -BLOCK_ALIGN;
     bt_code_grown(bt);
@@ -400,8 +410,8 @@ struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base,
     pthread_mutex_lock(&bt->lock);
     struct bt_block *block = NULL;
     if (bt->code_next + BLOCK_CODE_BYTES <= bt->code_exec + bt->code_size
-        && bt->arena_chunks->len < bt->arena_limit
-        && (t->crossing = bt_arena_alloc(bt, sizeof(*block)))) {
+        && bt->arena_next + BLOCK_CODE_BYTES <= bt->code_size) {
+        t->arena_start = bt->arena_next;
         unsigned insns = t->count;
         while (!emit_block(t, insns) && insns > 1)
             insns = insns > 4 ? insns / 2 : insns - 1;

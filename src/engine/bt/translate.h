@@ -79,12 +79,21 @@ struct shared {
     int32_t low, high, moved;
 };
 
+/* A struct bt_exit to be. */
+struct new_exit {
+    uint64_t target_rip;
+    uint32_t target_mode;
+    uint8_t *site, *stub, *itlb_site; /* executable addresses or NULL */
+};
+
+#define FIXUP_BLOCK BLOCK_EXITS
+
 struct translator {
     struct emit e;
     struct bt *bt;
     struct bt_vcpu *v;
-    struct bt_block *block;    /* under construction, copied when done */
-    struct bt_block *crossing; /* where it is copied to */
+    struct bt_block *block; /* under construction, copied into the arena when done */
+    size_t arena_start;     /* [bt lock] where in the arena things of this block begin */
     uint32_t mode;
     enum bt_mmu mmu;
     bool code64, flat;
@@ -95,14 +104,15 @@ struct translator {
     unsigned next_shared;
     unsigned map_count, exit_count, cold_count, landing_count;
     struct bt_map map[BLOCK_INSNS * 6];
-    struct bt_exit exits[BLOCK_EXITS];
-    uint8_t *landings[BLOCK_INSNS];
-    /* Where the address of an exit goes once it has one: writable address of the imm64, index. */
+    struct new_exit exits[BLOCK_EXITS];
+    uint8_t *landings[BLOCK_INSNS]; /* executable addresses */
+    /* Where the ref of an exit, or of the block, goes once it has one: writable address of the
+     * imm32, index of the exit or FIXUP_BLOCK. */
     struct {
         uint8_t *imm;
         unsigned exit;
-    } exit_fixups[BLOCK_EXITS * 3];
-    unsigned exit_fixup_count;
+    } fixups[BLOCK_EXITS * 3 + 1];
+    unsigned fixup_count;
     struct cold cold[BLOCK_COLD];
     struct insn insns[BLOCK_INSNS];
     uint8_t bytes[4096 + 16];
@@ -139,6 +149,8 @@ unsigned use_reg(struct translator *t, unsigned reg, unsigned temp);
 void set_reg(struct translator *t, unsigned reg, unsigned from); /* 64-bit */
 
 /* translate_flow.c */
+/* T0 = ref of an exit of this block, or (FIXUP_BLOCK) of the block, known later. */
+void emit_ref_later(struct translator *t, unsigned exit);
 bool translate_flow(struct translator *t, const struct insn *insn); /* false: not control flow */
 void translate_exit(struct translator *t, uint64_t target_rip, uint32_t target_mode, bool poll);
 /* Back to bt_next() without executing anything. */

@@ -44,26 +44,25 @@ static unsigned new_exit(struct translator *t, uint64_t target_rip, uint32_t tar
         t->e.overflow = true;
         return 0;
     }
-    t->exits[t->exit_count] = (struct bt_exit){
+    t->exits[t->exit_count] = (struct new_exit){
         .target_rip = target_rip,
         .target_mode = target_mode & ~(MODE_SINGLY | MODE_ONE),
     };
     return t->exit_count++;
 }
 
-/* T0 = address of the exit, known later. */
-static void emit_exit_address(struct translator *t, unsigned exit)
+void emit_ref_later(struct translator *t, unsigned exit)
 {
     struct emit *e = &t->e;
-    if (t->exit_fixup_count == G_N_ELEMENTS(t->exit_fixups)) {
+    if (t->fixup_count == G_N_ELEMENTS(t->fixups)) {
         e->overflow = true;
         return;
     }
-    emit_rex(e, true, 0, 0, T0);
+    emit_rex(e, false, 0, 0, T0);
     emit_8(e, 0xb8 | (T0 & 7));
-    emit_64(e, 0);
-    t->exit_fixups[t->exit_fixup_count].imm = e->p - 8;
-    t->exit_fixups[t->exit_fixup_count++].exit = exit;
+    emit_32(e, 0);
+    t->fixups[t->fixup_count].imm = e->p - 4;
+    t->fixups[t->fixup_count++].exit = exit;
 }
 
 static void emit_poll(struct translator *t, unsigned exit)
@@ -123,10 +122,9 @@ static bool linkable(struct translator *t, uint64_t target_rip)
     return links(t) && (same_page(t, target_rip) || t->block->cs_base == 0);
 }
 
-void translate_exit(struct translator *t, uint64_t target_rip, uint32_t target_mode, bool poll)
+static void emit_exit(struct translator *t, unsigned exit, bool poll)
 {
-    unsigned exit = new_exit(t, target_rip, target_mode);
-    t->ended = true;
+    uint64_t target_rip = t->exits[exit].target_rip;
     if (!linkable(t, target_rip)) {
         struct cold *cold = translate_add_cold(t, links(t) ? COLD_LINK : COLD_REQUEST);
         cold->exit = exit;
@@ -161,18 +159,20 @@ void translate_stop(struct translator *t, const struct insn *insn)
     t->ended = true;
 }
 
+void translate_exit(struct translator *t, uint64_t target_rip, uint32_t target_mode, bool poll)
+{
+    emit_exit(t, new_exit(t, target_rip, target_mode), poll);
+    t->ended = true;
+}
+
 void translate_cold_flow(struct translator *t, const struct cold *cold)
 {
     struct emit *e = &t->e;
     emit_patch32(e, cold->hole);
     switch (cold->kind) {
-    case COLD_TAKEN: {
-        const struct bt_exit *exit = &t->exits[cold->exit];
-        bool ended = t->ended;
-        translate_exit(t, exit->target_rip, exit->target_mode, cold->poll);
-        t->ended = ended;
+    case COLD_TAKEN:
+        emit_exit(t, cold->exit, cold->poll);
         break;
-    }
     case COLD_LINK:
         if (!t->exits[cold->exit].stub && !cold->landing)
             t->exits[cold->exit].stub = emit_here(e);
@@ -180,11 +180,11 @@ void translate_cold_flow(struct translator *t, const struct cold *cold)
             emit_mov_imm(e, S0, (uintptr_t)cold->landing);
             emit_push(e, S0);
         }
-        emit_exit_address(t, cold->exit);
+        emit_ref_later(t, cold->exit);
         emit_jmp(e, t->bt->thunk.link);
         break;
     case COLD_REQUEST:
-        emit_exit_address(t, cold->exit);
+        emit_ref_later(t, cold->exit);
         emit_jmp(e, t->bt->thunk.request);
         break;
     case COLD_JUMP:
