@@ -48,7 +48,7 @@ static void visit_host(const struct bt_block *block,
     unsigned last = ~0u, length;
 
     for (uint32_t at = 0; at < block->code_bytes; at += length) {
-        unsigned guest = block->map_count ? bt_block_map(block, block->code + at)->guest : 0;
+        unsigned guest = bt_block_map(block, block->code + at).guest;
         length = line(to, block, at, guest, guest != last, bytes);
         last = guest;
         if (!length)
