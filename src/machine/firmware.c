@@ -7,6 +7,7 @@
 
 #include "hw/board.h"
 #include "hw/misc/fw_cfg.h"
+#include "machine/acpi.h"
 #include "util/keyval.h"
 #include "vm/vm.h"
 
@@ -198,6 +199,7 @@ void firmware_reset(struct vm *vm)
     struct boot_config *boot = &vm->config->boot;
     cmos_set_boot_order(vm, boot->once ? boot->once : boot->order ? boot->order : "cad");
     g_clear_pointer(&boot->once, g_free);
+    acpi_describe_reset(vm);
 }
 
 bool firmware_describe(struct vm *vm, GError **error)
@@ -207,5 +209,7 @@ bool firmware_describe(struct vm *vm, GError **error)
         return !vm->config->fw_cfg_texts || !vm->config->fw_cfg_texts->len
                || fail(error, "-fw_cfg: this board has no fw_cfg device");
     describe_machine(vm, cfg);
+    if (vm->config->acpi)
+        acpi_describe(vm, cfg);
     return describe_boot(vm, cfg, error) && user_files_add(vm, cfg, error);
 }

@@ -11,6 +11,7 @@
 
 struct ioapic;
 struct pic;
+struct acpi_files;
 
 #define VM_CPUS_MAX 255u /* local APIC ids 0..254; 255 is broadcast */
 #define VM_MEMORY_MIN (1ull << 20)
@@ -88,6 +89,7 @@ struct vm {
     struct guest_ram ram;
     struct bus system_bus; /* [main] all others hang below it */
     struct vcpu **vcpus;   /* config->cpus of them */
+    struct acpi_files *acpi_files; /* what firmware reads; NULL: no ACPI */
     GPtrArray *devices;    /* struct device *, in order of realization; reset walks it */
     struct pic *pic;       /* NULL with an in-kernel irqchip */
     struct ioapic *ioapic; /* same */

@@ -59,11 +59,17 @@ struct item {
     char *name; /* of a file */
 };
 
+struct owned {
+    void *memory;
+    void (*release)(void *memory);
+};
+
 struct fw_cfg {
     struct device dev;
     struct region ports, dma_port;
     /* [const] while vCPUs run; the contents of shared files: [dev.lock] */
     struct item numbered[NUMBERED_ITEMS], local[LOCAL_ITEMS];
+    GArray *owned;    /* struct owned */
     GPtrArray *files; /* struct item *, by name; the first one's key is FW_CFG_FILE_FIRST */
     /* [dev.lock] */
     uint16_t selected;
@@ -191,6 +197,12 @@ void fw_cfg_add_shared(struct fw_cfg *cfg, const char *name, void *memory, uint3
     item->size = size;
     item->hooks = *hooks;
     directory_make(cfg);
+}
+
+void fw_cfg_own(struct fw_cfg *cfg, void *memory, void (*release)(void *memory))
+{
+    struct owned owned = { memory, release };
+    g_array_append_val(cfg->owned, owned);
 }
 
 void fw_cfg_replace_file(struct fw_cfg *cfg, const char *name, GBytes *data)
@@ -370,6 +382,7 @@ static bool fw_cfg_realize(struct device *dev, GError **error)
 {
     struct fw_cfg *cfg = container_of(dev, struct fw_cfg, dev);
     cfg->files = g_ptr_array_new_with_free_func(file_free);
+    cfg->owned = g_array_new(FALSE, FALSE, sizeof(struct owned));
     fw_cfg_set(cfg, FW_CFG_SIGNATURE, g_bytes_new("QEMU", 4));
     fw_cfg_set_number(cfg, FW_CFG_ID, FEATURE_PORTS | FEATURE_DMA, 4);
     directory_make(cfg);
@@ -414,6 +427,11 @@ static void fw_cfg_unrealize(struct device *dev)
     items_free(cfg->numbered, NUMBERED_ITEMS);
     items_free(cfg->local, LOCAL_ITEMS);
     g_ptr_array_unref(cfg->files);
+    for (guint i = 0; i < cfg->owned->len; i++) {
+        struct owned *owned = &g_array_index(cfg->owned, struct owned, i);
+        owned->release(owned->memory);
+    }
+    g_array_unref(cfg->owned);
 }
 
 static const struct state_field fw_cfg_state[] = {

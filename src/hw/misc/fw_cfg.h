@@ -67,10 +67,13 @@ void fw_cfg_set_number(struct fw_cfg *cfg, uint16_t key, uint64_t value, unsigne
 bool fw_cfg_file_name_valid(const struct fw_cfg *cfg, const char *name, GError **error);
 void fw_cfg_add_file(struct fw_cfg *cfg, const char *name, GBytes *data);
 void fw_cfg_add_number(struct fw_cfg *cfg, const char *name, uint64_t value, unsigned size);
-/* Memory that the guest sees and, with hooks->written, changes. It belongs to the caller and
- * outlives the device. */
+/* Memory that the guest sees and, with hooks->written, changes. It outlives the device
+ * or is given to fw_cfg_own(). */
 void fw_cfg_add_shared(struct fw_cfg *cfg, const char *name, void *memory, uint32_t size,
                        const struct fw_cfg_hooks *hooks);
+
+/* `release` is called with `memory` when the device goes away: the end of shared memory. */
+void fw_cfg_own(struct fw_cfg *cfg, void *memory, void (*release)(void *memory));
 
 /* New contents of a file of fw_cfg_add_file(), which is added if there is none yet. */
 void fw_cfg_replace_file(struct fw_cfg *cfg, const char *name, GBytes *data);
