@@ -88,7 +88,7 @@ static void write_cr3(struct x86_cpu *cpu, uint64_t value)
     cpu->ops->flush_all(cpu, true);
 }
 
-static uint64_t cr4_allowed(const struct x86_cpu *cpu)
+uint64_t x86_cr4_allowed(const struct x86_cpu *cpu)
 {
     return (x86_has(cpu, HAS_VME) ? CR4_VME | CR4_PVI : 0) | (x86_has(cpu, HAS_TSC) ? CR4_TSD : 0)
            | (x86_has(cpu, HAS_DE) ? CR4_DE : 0) | (x86_has(cpu, HAS_PSE) ? CR4_PSE : 0)
@@ -105,7 +105,7 @@ static void write_cr4(struct x86_cpu *cpu, uint64_t value)
 {
     uint64_t changed = cpu->cr4 ^ value;
 
-    if (value & ~cr4_allowed(cpu))
+    if (value & ~x86_cr4_allowed(cpu))
         gp0(cpu);
     if (x86_long_mode(cpu) && !(value & CR4_PAE))
         gp0(cpu);

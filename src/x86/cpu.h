@@ -201,6 +201,7 @@ struct x86_cpu {
     uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[X86_MTRR_COUNT], mtrr_mask[X86_MTRR_COUNT];
     uint64_t hwcr; /* AMD hardware configuration */
     uint64_t mcg_status, mcg_ctl, mci_ctl[32], smbase, feature_control;
+    uint64_t smi_count;
 
     uint64_t a20_mask; /* all ones, or with bit 20 clear */
 
@@ -226,7 +227,10 @@ struct x86_cpu {
     bool int_shadow;  /* sti, mov ss: no interrupt before the next instruction is done */
     bool nmi_blocked; /* until iret */
     bool nmi_pending;
-    bool smm;
+    bool smm;             /* in system management mode */
+    bool smi_pending;     /* an SMI waits for the end of an instruction, or of this mode */
+    bool smm_nmi_blocked; /* in system management mode: nmi_blocked as it was before */
+    bool init_pending;    /* an INIT came in system management mode and waits for its end */
     bool wait_for_sipi; /* application processor between INIT and SIPI */
 
     bool fpu_in_host; /* [BT] guest x87/vector registers are in the host's, not in xsave */

@@ -28,7 +28,7 @@
     X(PUSHF, pushf) X(PUSHFD, pushf) X(PUSHFQ, pushf) \
     X(POPF, popf) X(POPFD, popf) X(POPFQ, popf) \
     X(HLT, hlt) X(RDTSC, rdtsc) X(RDTSCP, rdtscp) X(RDPMC, rdpmc) X(RDPID, rdpid) \
-    X(CPUID, cpuid) X(RDMSR, rdmsr) X(WRMSR, wrmsr) X(VMCALL, vmcall) X(VMMCALL, vmcall) \
+    X(CPUID, cpuid) X(RSM, rsm) X(RDMSR, rdmsr) X(WRMSR, wrmsr) X(VMCALL, vmcall) X(VMMCALL, vmcall) \
     X(UD0, undefined) X(UD1, undefined) X(UD2, undefined)
 
 /* syscall.c */
@@ -111,6 +111,9 @@ enum x86_next x86_do_mov_control(struct x86_cpu *cpu, const struct x86_insn *ins
 enum x86_next x86_do_mov_debug(struct x86_cpu *cpu, const struct x86_insn *insn);
 enum x86_next x86_do_push_segment(struct x86_cpu *cpu, const struct x86_insn *insn);
 enum x86_next x86_do_pop_segment(struct x86_cpu *cpu, const struct x86_insn *insn);
+
+/* The bits of CR4 that this model has (control.c). */
+uint64_t x86_cr4_allowed(const struct x86_cpu *cpu);
 
 /* The permission of IN, OUT, INS and OUTS: IOPL or the TSS's bitmap, else #GP(0). */
 void x86_io_check(struct x86_cpu *cpu, uint16_t port, unsigned size);

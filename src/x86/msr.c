@@ -10,7 +10,7 @@ enum {
     MSR_TSC = 0x10, MSR_KVM_WALL_CLOCK = 0x11, MSR_KVM_SYSTEM_TIME = 0x12, MSR_PLATFORM_ID = 0x17,
     MSR_APIC_BASE = 0x1b, MSR_EBL_CR_POWERON = 0x2a, MSR_SMI_COUNT = 0x34,
     MSR_FEATURE_CONTROL = 0x3a, MSR_TSC_ADJUST = 0x3b, MSR_SPEC_CTRL = 0x48, MSR_PRED_CMD = 0x49,
-    MSR_UCODE_WRITE = 0x79, MSR_UCODE_REV = 0x8b, MSR_PLATFORM_INFO = 0xce, MSR_MTRRCAP = 0xfe,
+    MSR_UCODE_WRITE = 0x79, MSR_SMBASE = 0x9e, MSR_UCODE_REV = 0x8b, MSR_PLATFORM_INFO = 0xce, MSR_MTRRCAP = 0xfe,
     MSR_ARCH_CAPABILITIES = 0x10a, MSR_FLUSH_CMD = 0x10b, MSR_SYSENTER_CS = 0x174,
     MSR_SYSENTER_ESP = 0x175, MSR_SYSENTER_EIP = 0x176, MSR_MCG_CAP = 0x179,
     MSR_MCG_STATUS = 0x17a, MSR_MCG_CTL = 0x17b, MSR_PERF_STATUS = 0x198, MSR_PERF_CTL = 0x199,
@@ -45,7 +45,6 @@ static const struct constant_msr {
 } constant_msrs[] = {
     { MSR_PLATFORM_ID, 0 },
     { MSR_EBL_CR_POWERON, 0 },
-    { MSR_SMI_COUNT, 0 },
     { MSR_UCODE_WRITE, 0 },
     { MSR_UCODE_REV, 0x100000000ull },
     { MSR_PLATFORM_INFO, 0 },
@@ -209,6 +208,12 @@ bool x86_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
         *value = cpu->model->features[FEATURE_ARCH_CAPABILITIES]
                  | (uint64_t)cpu->model->features[FEATURE_ARCH_CAPABILITIES_HIGH] << 32;
         return x86_has(cpu, HAS_ARCH_CAPABILITIES);
+    case MSR_SMI_COUNT:
+        *value = cpu->smi_count;
+        return cpu->model->vendor != X86_VENDOR_AMD || msr_unknown(cpu, "rdmsr", msr);
+    case MSR_SMBASE: /* for the handler to know where it is; changed through the save area */
+        *value = cpu->smbase;
+        return cpu->smm || msr_unknown(cpu, "rdmsr", msr);
     case MSR_LASTBRANCH_FROM ... MSR_LASTEXCEPTION_TO:
         return true;
     case MSR_XSS:
@@ -349,6 +354,8 @@ bool x86_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value)
         return true;
     case MSR_MTRRCAP:
     case MSR_FEATURE_CONTROL:
+    case MSR_SMI_COUNT:
+    case MSR_SMBASE:
     case MSR_MCG_CAP:
     case MSR_ARCH_CAPABILITIES:
         return false;

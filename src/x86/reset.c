@@ -57,6 +57,7 @@ static void reset_msrs(struct x86_cpu *cpu)
     for (unsigned n = 0; n < G_N_ELEMENTS(cpu->mci_ctl); n++)
         cpu->mci_ctl[n] = ~0ull;
     cpu->smbase = 0x30000;
+    cpu->smi_count = 0;
     cpu->feature_control = 0;
 }
 
@@ -83,9 +84,11 @@ void x86_cpu_reset(struct x86_cpu *cpu, bool init)
     cpu->delivering = 0;
     cpu->cpl = 0;
     cpu->halted = cpu->int_shadow = cpu->nmi_blocked = cpu->nmi_pending = cpu->smm = false;
+    cpu->smm_nmi_blocked = cpu->init_pending = false;
     cpu->wait_for_sipi = cpu->index != 0;
     if (!init) {
         cpu->a20_mask = ~0ull;
+        cpu->smi_pending = false;
         reset_msrs(cpu);
         reset_fpu(cpu);
     }

@@ -102,6 +102,7 @@ enum bt_mode {
     MODE_PROTECTED = 1u << 12,
     MODE_V86 = 1u << 13,
     MODE_CHECKED = 1u << 14, /* data breakpoints or #AC are armed: every access goes through C */
+    MODE_SMM = 1u << 15,     /* system management mode: other memory at the same address */
 };
 
 struct bt_block;
@@ -212,6 +213,10 @@ struct bt_range {
     uint8_t *host;
     bool writable;
 };
+struct bt_memory {
+    struct bt_range range[BT_RANGES];
+    unsigned count;
+};
 
 struct bt_page; /* blocks made from one physical page */
 
@@ -258,10 +263,11 @@ struct bt {
 
     uint8_t *page_flags; /* by physical page: PAGE_*; [atomic] */
     uint64_t page_count;
-    GHashTable *pages;                 /* [lock] physical page number → struct bt_page */
-    _Atomic uint64_t uncovered;        /* how often a page lost PAGE_CODE: see bt_translate() */
-    struct bt_range ranges[BT_RANGES]; /* guest RAM and ROM in host memory, ascending */
-    unsigned range_count;
+    GHashTable *pages;          /* [lock] physical page number → struct bt_page */
+    _Atomic uint64_t uncovered; /* how often a page lost PAGE_CODE: see bt_translate() */
+    /* [exclusive] guest RAM and ROM in host memory: as usual, and in system management mode;
+     * ascending */
+    struct bt_memory memory[2];
     struct bt_control controls[CONTROLS]; /* [exclusive_lock] those seen so far */
     unsigned control_count;
     struct bt_vcpu **vcpus;
@@ -448,6 +454,9 @@ bool bt_invalidate(struct bt *bt, uint64_t gpa, uint64_t length);
  * vCPU that waited in C, for this or anything else that is exclusive, must not go back to where it
  * was in translated code: bt->flushes tells. */
 void bt_flush_code(struct bt *bt, struct bt_vcpu *v);
+/* Between bt_exclusive_begin() and end(), after bt->memory changed from `before`: drops the blocks
+ * of pages where there is other memory now. */
+void bt_drop_moved_code(struct bt *bt, const struct bt_memory before[2]);
 /* [bt lock] Code has been written: the pages of the writable mapping are not needed for now. */
 void bt_code_settle(struct bt *bt);
 void bt_code_grown(struct bt *bt); /* [bt lock] */
@@ -460,7 +469,7 @@ void bt_trim_grown(struct bt *bt); /* [bt lock] there is more code than before *
 void bt_trim_vcpu(struct bt_vcpu *v);
 
 /* Code bytes as a fetch sees them: what is not RAM or ROM reads as all ones. Inside one page. */
-void bt_fetch_bytes(struct bt *bt, uint64_t gpa, uint8_t *to, unsigned length);
+void bt_fetch_bytes(const struct bt_vcpu *v, uint64_t gpa, uint8_t *to, unsigned length);
 /* Marks the page so that writes to it are noticed from now on. */
 void bt_page_has_code(struct bt_vcpu *v, uint64_t gpa);
 
@@ -527,7 +536,12 @@ uint64_t bt_fetch_page(struct bt_vcpu *v, uint64_t addr);
 /* Takes back writable entries for the physical page from all vCPUs. Others must not be in guest
  * code. */
 void bt_tlb_protect(struct bt *bt, uint64_t gpa);
-const struct bt_range *bt_range_find(const struct bt *bt, uint64_t gpa);
+const struct bt_range *bt_memory_find(const struct bt_memory *memory, uint64_t gpa);
+/* In memory as this vCPU sees it now. */
+static inline const struct bt_range *bt_range_find(const struct bt_vcpu *v, uint64_t gpa)
+{
+    return bt_memory_find(&v->bt->memory[v->cpu.smm], gpa);
+}
 
 /* helpers.c */
 struct bt_block *bt_block_find(struct bt *bt, uint64_t rip, uint64_t cs_base, uint64_t gpa,

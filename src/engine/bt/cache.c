@@ -265,6 +265,33 @@ bool bt_invalidate(struct bt *bt, uint64_t gpa, uint64_t length)
     return any;
 }
 
+static const uint8_t *host_page(const struct bt_memory *memory, uint64_t gpa)
+{
+    const struct bt_range *range = bt_memory_find(memory, gpa);
+    return range ? range->host + (gpa - range->base) : NULL;
+}
+
+void bt_drop_moved_code(struct bt *bt, const struct bt_memory before[2])
+{
+    g_autoptr(GArray) moved = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    GHashTableIter each;
+    gpointer number;
+    pthread_mutex_lock(&bt->lock);
+    g_hash_table_iter_init(&each, bt->pages);
+    while (g_hash_table_iter_next(&each, &number, NULL)) {
+        uint64_t gpa = (uint64_t) * (gint64 *)number << 12;
+        for (unsigned i = 0; i < 2; i++) {
+            if (host_page(&bt->memory[i], gpa) != host_page(&before[i], gpa)) {
+                g_array_append_val(moved, gpa);
+                break;
+            }
+        }
+    }
+    pthread_mutex_unlock(&bt->lock);
+    for (unsigned i = 0; i < moved->len; i++)
+        bt_invalidate(bt, g_array_index(moved, uint64_t, i), 4096);
+}
+
 /* All of the code memory after the thunks, as mapped there. */
 static void advise(struct bt *bt, ptrdiff_t mapping, int advice)
 {

@@ -7,6 +7,7 @@
 #include "x86/access.h"
 #include "x86/exception.h"
 #include "x86/log.h"
+#include "x86/smm.h"
 
 /* ---- guest flags: AH as lahf, AL the overflow flag
  * ---------------------------------------------------- */
@@ -66,7 +67,8 @@ uint32_t bt_current_mode(struct bt_vcpu *v)
 {
     const struct x86_cpu *cpu = &v->cpu;
     uint32_t mode = (uint32_t)cpu->cpl << MODE_CPL_SHIFT
-                    | (uint32_t)bt_mmu_of(cpu) << MODE_MMU_SHIFT | v->control_mode;
+                    | (uint32_t)bt_mmu_of(cpu) << MODE_MMU_SHIFT | (cpu->smm ? MODE_SMM : 0)
+                    | v->control_mode;
     if (x86_code64(cpu)) {
         mode |= MODE_CODE64 | MODE_PROTECTED;
     } else {
@@ -382,7 +384,11 @@ static bool take_requests(struct bt_vcpu *v)
         atomic_fetch_and(&v->vcpu->requests, ~(unsigned)VCPU_NMI);
         v->cpu.nmi_pending = true;
     }
-    return requests & ~(unsigned)(VCPU_INTERRUPT | VCPU_NMI);
+    if (requests & VCPU_SMI) {
+        atomic_fetch_and(&v->vcpu->requests, ~(unsigned)VCPU_SMI);
+        v->cpu.smi_pending = true;
+    }
+    return requests & ~(unsigned)(VCPU_INTERRUPT | VCPU_NMI | VCPU_SMI);
 }
 
 static enum x86_delivery deliver_pending(struct bt_vcpu *v)
@@ -404,6 +410,47 @@ static enum x86_delivery deliver_pending(struct bt_vcpu *v)
     return X86_DELIVERED;
 }
 
+static void enter_smm(struct bt_vcpu *v)
+{
+    x86_quiesce(&v->cpu);
+    if (x86_log_on(&v->cpu, LOG_INT))
+        x86_log_state(&v->cpu, "SMM: enter");
+    x86_smm_enter(&v->cpu);
+}
+
+/* What comes between two instructions, the most important first. Returns MODE_ONE if something
+ * waits for the end of the interrupt shadow. */
+static uint32_t deliver_events(struct bt_vcpu *v, bool shadow)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    bool waits = false;
+    if (unlikely(cpu->init_pending) && !cpu->smm) { /* it came in system management mode */
+        cpu->init_pending = false;
+        atomic_fetch_or(&v->vcpu->requests, VCPU_INIT);
+        return 0;
+    }
+    if (unlikely(cpu->smi_pending) && !cpu->smm) {
+        if (!shadow)
+            enter_smm(v);
+        waits = shadow;
+    }
+    if (unlikely(cpu->nmi_pending) && !cpu->nmi_blocked) {
+        if (!shadow) {
+            cpu->nmi_pending = false;
+            cpu->nmi_blocked = true;
+            cpu->halted = false;
+            x86_deliver(cpu, VECTOR_NMI, X86_EVENT_NMI, false, 0, cpu->rip);
+        }
+        waits = shadow;
+    }
+    if (v->irq_wanted && (cpu->rflags & FLAG_IF)) {
+        if (!shadow)
+            deliver_interrupt(v);
+        waits = shadow;
+    }
+    return waits ? MODE_ONE : 0;
+}
+
 void *bt_next(struct bt_vcpu *v)
 {
     struct x86_cpu *cpu = &v->cpu;
@@ -415,23 +462,11 @@ void *bt_next(struct bt_vcpu *v)
     if (unlikely(!v->go_on || v->vcpu->requests) && take_requests(v))
         return leave(v, VCPU_EXIT_REQUEST);
 
-    uint32_t one = 0;
     bool shadow = cpu->int_shadow;
-    cpu->int_shadow = false;
     bool held = unlikely(debugging) && bt_debug_holds_interrupts(v);
-    if (unlikely(cpu->nmi_pending) && !cpu->nmi_blocked && !shadow && !held) {
-        cpu->nmi_pending = false;
-        cpu->nmi_blocked = true;
-        cpu->halted = false;
-        x86_deliver(cpu, VECTOR_NMI, X86_EVENT_NMI, false, 0, cpu->rip);
-    }
-    if (v->irq_wanted && (cpu->rflags & FLAG_IF) && !held) {
-        if (shadow)
-            one = MODE_ONE;
-        else
-            deliver_interrupt(v);
-    }
-    if (unlikely(cpu->halted))
+    cpu->int_shadow = false;
+    uint32_t one = held ? 0 : deliver_events(v, shadow);
+    if (unlikely(cpu->halted || v->vcpu->requests & VCPU_INIT))
         return leave(v, VCPU_EXIT_REQUEST);
 
     if (unlikely(debugging)) {

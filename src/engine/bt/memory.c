@@ -20,7 +20,7 @@
 
 void *bt_ram(struct x86_cpu *cpu, uint64_t gpa)
 {
-    const struct bt_range *range = bt_range_find(bt_of(cpu)->bt, gpa);
+    const struct bt_range *range = bt_range_find(bt_of(cpu), gpa);
     return range ? range->host + ((gpa & ~4095ull) - range->base) : NULL;
 }
 
@@ -49,32 +49,38 @@ static inline uint64_t load_host(const uint8_t *host, unsigned size)
     return value;
 }
 
+static struct address_space *memory_of(struct x86_cpu *cpu)
+{
+    struct vm *vm = bt_of(cpu)->vcpu->vm;
+    return cpu->smm ? vm->smm_memory : vm->memory;
+}
+
 uint64_t bt_phys_read(struct x86_cpu *cpu, uint64_t gpa, unsigned size)
 {
-    const struct bt_range *range = bt_range_find(bt_of(cpu)->bt, gpa);
+    const struct bt_range *range = bt_range_find(bt_of(cpu), gpa);
     if (range)
         return load_host(range->host + (gpa - range->base), size);
     x86_quiesce(cpu);
-    return address_space_read(bt_of(cpu)->vcpu->vm->memory, gpa, size);
+    return address_space_read(memory_of(cpu), gpa, size);
 }
 
 void bt_phys_write(struct x86_cpu *cpu, uint64_t gpa, uint64_t value, unsigned size)
 {
     struct bt_vcpu *v = bt_of(cpu);
-    const struct bt_range *range = bt_range_find(v->bt, gpa);
+    const struct bt_range *range = bt_range_find(v, gpa);
     if (range && range->writable) {
         x86_copy(range->host + (gpa - range->base), &value, size);
         written(v, gpa, size);
     } else {
         x86_quiesce(cpu);
-        address_space_write(v->vcpu->vm->memory, gpa, value, size);
+        address_space_write(memory_of(cpu), gpa, value, size);
     }
 }
 
 bool bt_phys_cas(struct x86_cpu *cpu, uint64_t gpa, uint64_t old, uint64_t value, unsigned size)
 {
     struct bt_vcpu *v = bt_of(cpu);
-    const struct bt_range *range = bt_range_find(v->bt, gpa);
+    const struct bt_range *range = bt_range_find(v, gpa);
     if (!range || !range->writable)
         return true;
     uint8_t *host = range->host + (gpa - range->base);
@@ -156,7 +162,7 @@ static struct part find_part(struct bt_vcpu *v, uint64_t addr, bool write, bool 
             return (struct part){ .present = false };
         x86_raise_pf(cpu, addr, walk.error);
     }
-    const struct bt_range *range = bt_range_find(v->bt, walk.gpa);
+    const struct bt_range *range = bt_range_find(v, walk.gpa);
     return (struct part){ .gpa = walk.gpa,
                           .present = true,
                           .host = range ? range->host + (walk.gpa - range->base) : NULL };
@@ -173,7 +179,7 @@ static void part_read(struct bt_vcpu *v, const struct part *part, uint8_t *to, u
 static void part_write(struct bt_vcpu *v, uint64_t gpa, uint8_t *host, const uint8_t *from,
                        unsigned size)
 {
-    const struct bt_range *range = host ? bt_range_find(v->bt, gpa) : NULL;
+    const struct bt_range *range = host ? bt_range_find(v, gpa) : NULL;
     if (host && range && range->writable) {
         x86_copy(host, from, size);
         written(v, gpa, size);
@@ -240,7 +246,7 @@ static uint64_t bounce(struct bt_vcpu *v, uint64_t addr, uint64_t place, uint32_
     /* A write to a page with code, in one piece, goes to the page itself; the commit drops what was
      * translated from there, and if that was this very block, leaves it. */
     if (write && size == first && part[0].present && part[0].host) {
-        const struct bt_range *range = bt_range_find(v->bt, part[0].gpa);
+        const struct bt_range *range = bt_range_find(v, part[0].gpa);
         if (range && range->writable) {
             v->bounce.active = false;
             v->bounce.in_place = true;

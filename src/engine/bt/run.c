@@ -40,10 +40,10 @@ static bool bt_probe(GError **error)
 static void add_range(const struct region *region, uint64_t base, uint64_t size, uint64_t offset,
                       void *opaque)
 {
-    struct bt *bt = opaque;
-    if (region->kind == REGION_IO || bt->range_count == BT_RANGES)
+    struct bt_memory *memory = opaque;
+    if (region->kind == REGION_IO || memory->count == BT_RANGES)
         return;
-    bt->ranges[bt->range_count++] = (struct bt_range){
+    memory->range[memory->count++] = (struct bt_range){
         .base = base,
         .size = size,
         .host = region->host + offset,
@@ -74,41 +74,17 @@ static void memory_change_end(void *opaque)
         bt_exclusive_end(bt, current());
 }
 
-static bool range_in(const struct bt_range *range, const struct bt_range *list, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        if (list[i].base == range->base && list[i].size == range->size
-            && list[i].host == range->host)
-            return true;
-    return false;
-}
-
-/* Drops what was translated from the places in `list` that are not the same in `other`: other bytes
- * are there now. */
-static void drop_moved(struct bt *bt, const struct bt_range *list, unsigned count,
-                       const struct bt_range *other, unsigned other_count)
-{
-    for (unsigned i = 0; i < count; i++) {
-        if (range_in(&list[i], other, other_count))
-            continue;
-        uint64_t end = MIN(list[i].base + list[i].size, bt->page_count << 12);
-        for (uint64_t gpa = list[i].base; gpa < end; gpa = (gpa | 4095) + 1)
-            if (__atomic_load_n(&bt->page_flags[gpa >> 12], __ATOMIC_SEQ_CST) & PAGE_CODE)
-                bt_invalidate(bt, gpa & ~4095ull, 4096);
-    }
-}
-
+/* vm->smm_memory changed, and with it perhaps what it lies over. */
 static void memory_changed(struct address_space *space, void *opaque)
 {
     struct bt *bt = opaque;
+    struct bt_memory before[2];
     struct bt_vcpu *self = current();
-    struct bt_range old[BT_RANGES];
-    unsigned old_count = bt->range_count;
-    memcpy(old, bt->ranges, old_count * sizeof(old[0]));
-    bt->range_count = 0;
-    address_space_visit(space, add_range, bt);
-    drop_moved(bt, old, old_count, bt->ranges, bt->range_count);
-    drop_moved(bt, bt->ranges, bt->range_count, old, old_count);
+    memcpy(before, bt->memory, sizeof(before));
+    bt->memory[0].count = bt->memory[1].count = 0;
+    address_space_visit(bt->vm->memory, add_range, &bt->memory[0]);
+    address_space_visit(bt->vm->smm_memory, add_range, &bt->memory[1]);
+    bt_drop_moved_code(bt, before);
     for (unsigned i = 0; i < bt->vcpu_count; i++)
         bt_tlb_flush_all(&bt->vcpus[i]->cpu, false);
     if (self) /* the block it is in may have looked things up before */
@@ -149,14 +125,14 @@ static bool bt_vm_init(struct vm *vm, GError **error)
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (bt->page_flags == MAP_FAILED)
         return fail_errno(error, "cannot map the translator's page flags");
-    memory_changed(vm->memory, bt);
+    memory_changed(vm->smm_memory, bt);
     const struct address_space_listener listener = {
         .begin = memory_change_begin,
         .changed = memory_changed,
         .end = memory_change_end,
         .opaque = bt,
     };
-    address_space_listen(vm->memory, &listener);
+    address_space_listen(vm->smm_memory, &listener);
     ram_written_listen(vm->memory, device_wrote, bt);
     return true;
 }
@@ -182,6 +158,11 @@ static void bt_vm_destroy(struct vm *vm)
 static bool bt_kernel_irqchip(struct vm *vm)
 {
     return false;
+}
+
+static bool bt_smm(struct vm *vm)
+{
+    return true;
 }
 
 /* ---- exclusive execution
@@ -257,9 +238,9 @@ void bt_page_has_code(struct bt_vcpu *v, uint64_t gpa)
         bt_exclusive_end(bt, v);
 }
 
-void bt_fetch_bytes(struct bt *bt, uint64_t gpa, uint8_t *to, unsigned length)
+void bt_fetch_bytes(const struct bt_vcpu *v, uint64_t gpa, uint8_t *to, unsigned length)
 {
-    const struct bt_range *range = bt_range_find(bt, gpa);
+    const struct bt_range *range = bt_range_find(v, gpa);
     if (range && gpa - range->base + length <= range->size)
         memcpy(to, range->host + (gpa - range->base), length);
     else
@@ -457,6 +438,10 @@ static void init_and_sipi(struct bt_vcpu *v, unsigned requests)
     struct vcpu *vcpu = v->vcpu;
     if (requests & VCPU_INIT) {
         atomic_fetch_and(&vcpu->requests, ~(unsigned)VCPU_INIT);
+        if (cpu->smm) {
+            cpu->init_pending = true;
+            return;
+        }
         if (x86_log_on(cpu, LOG_CPU_RESET))
             x86_log_reset(cpu, "CPU Reset by INIT");
         x86_cpu_reset(cpu, true);
@@ -516,12 +501,14 @@ static enum vcpu_exit bt_run(struct vcpu *vcpu)
             }
         }
         if (cpu->wait_for_sipi) {
-            atomic_fetch_and(&vcpu->requests, ~(unsigned)(VCPU_INTERRUPT | VCPU_NMI));
+            unsigned taken = VCPU_INTERRUPT | VCPU_NMI | VCPU_SMI;
+            if (atomic_fetch_and(&vcpu->requests, ~taken) & VCPU_SMI)
+                cpu->smi_pending = true; /* for when it runs */
             sleep_until_request(v);
             continue;
         }
-        if (cpu->halted && !(requests & (VCPU_INTERRUPT | VCPU_NMI)) && !cpu->nmi_pending
-            && !(v->irq_wanted && cpu->rflags & FLAG_IF)) {
+        if (cpu->halted && !(requests & (VCPU_INTERRUPT | VCPU_NMI | VCPU_SMI)) && !cpu->nmi_pending
+            && !(cpu->smi_pending && !cpu->smm) && !(v->irq_wanted && cpu->rflags & FLAG_IF)) {
             sleep_until_request(v);
             continue;
         }
@@ -583,6 +570,7 @@ const struct engine_ops engine_bt = {
     .vm_init = bt_vm_init,
     .vm_destroy = bt_vm_destroy,
     .kernel_irqchip = bt_kernel_irqchip,
+    .smm = bt_smm,
     .vcpu_init = bt_vcpu_init,
     .vcpu_destroy = bt_vcpu_destroy,
     .run = bt_run,

@@ -145,19 +145,19 @@ void bt_tlb_flush_page(struct x86_cpu *cpu, uint64_t addr)
     }
 }
 
-const struct bt_range *bt_range_find(const struct bt *bt, uint64_t gpa)
+const struct bt_range *bt_memory_find(const struct bt_memory *memory, uint64_t gpa)
 {
-    unsigned low = 0, high = bt->range_count; /* the first that begins above gpa */
+    unsigned low = 0, high = memory->count; /* the first that begins above gpa */
     while (low < high) {
         unsigned middle = (low + high) / 2;
-        if (bt->ranges[middle].base <= gpa)
+        if (memory->range[middle].base <= gpa)
             low = middle + 1;
         else
             high = middle;
     }
-    if (!low || gpa - bt->ranges[low - 1].base >= bt->ranges[low - 1].size)
+    if (!low || gpa - memory->range[low - 1].base >= memory->range[low - 1].size)
         return NULL;
-    return &bt->ranges[low - 1];
+    return &memory->range[low - 1];
 }
 
 /* Pages with code are written through C. PAGE_WRITTEN is set first and PAGE_CODE looked at after,
@@ -180,7 +180,7 @@ static bool may_write_directly(struct bt *bt, const struct bt_range *range, uint
 uint8_t *bt_tlb_fill(struct bt_vcpu *v, uint64_t addr, enum bt_mmu mmu, bool write,
                      const struct x86_walk *walk)
 {
-    const struct bt_range *range = bt_range_find(v->bt, walk->gpa);
+    const struct bt_range *range = bt_range_find(v, walk->gpa);
     if (unlikely(v->bt->debug.watch_count) && bt_debug_page_watched(v->bt, addr))
         return NULL; /* every access to it is to be seen */
     /* A20 masking and ranges that do not cover whole pages would need more than one entry. */
@@ -280,12 +280,12 @@ static void protect_logged(struct bt_tlb *tlb, const struct bt_tlb_log *log, con
 
 void bt_tlb_protect(struct bt *bt, uint64_t gpa)
 {
-    const struct bt_range *range = bt_range_find(bt, gpa);
-    if (!range)
-        return;
-    const uint8_t *host = range->host + ((gpa & ~4095ull) - range->base);
     for (unsigned i = 0; i < bt->vcpu_count; i++) {
         struct bt_vcpu *v = bt->vcpus[i];
+        const struct bt_range *range = bt_range_find(v, gpa);
+        if (!range)
+            continue;
+        const uint8_t *host = range->host + ((gpa & ~4095ull) - range->base);
         for (unsigned mmu = 0; mmu < MMU_COUNT; mmu++) {
             protect_logged(&v->tlb[mmu], &v->log[mmu], host);
             protect_logged(&v->tlb[mmu], &v->log_global[mmu], host);

@@ -140,7 +140,7 @@ static void decode(struct translator *t, uint64_t rip)
     ZydisDecoderInit(&decoder, mode, stack);
 
     unsigned in_page = 4096 - (block->gpa & 4095), offset = 0, available = in_page;
-    bt_fetch_bytes(t->bt, block->gpa, t->bytes, in_page);
+    bt_fetch_bytes(t->v, block->gpa, t->bytes, in_page);
     bool single = t->mode & (MODE_STEP | MODE_ONE) || atomic_load(&t->bt->vm->one_insn);
     unsigned limit = single ? 1 : BLOCK_INSNS;
     /* bt_next() has looked before an instruction that runs alone. */
@@ -168,7 +168,7 @@ static void decode(struct translator *t, uint64_t rip)
                 linear = (uint32_t)linear;
             /* May raise; nothing is allocated yet. The lock is not held here. */
             block->gpa2 = bt_fetch_page(t->v, linear) & ~4095ull;
-            bt_fetch_bytes(t->bt, block->gpa2, t->bytes + in_page, 16);
+            bt_fetch_bytes(t->v, block->gpa2, t->bytes + in_page, 16);
             available = in_page + 16;
             limit = 1;
             continue;
@@ -202,7 +202,7 @@ int64_t bt_branch_stack_move(struct bt_vcpu *v, uint64_t gpa, unsigned length)
     ZydisDecodedInstruction info;
     ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
     x86_quiesce(&v->cpu);
-    bt_fetch_bytes(v->bt, gpa, bytes, MIN(length, sizeof(bytes)));
+    bt_fetch_bytes(v, gpa, bytes, MIN(length, sizeof(bytes)));
     ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
     if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, length, &info, operands)))
         return 0;
@@ -366,9 +366,9 @@ static bool bytes_unchanged(struct translator *t, const struct bt_block *block)
     uint8_t now[BLOCK_INSNS * 15];
     unsigned in_first = MIN(block->guest_bytes, 4096 - (block->gpa & 4095));
     unsigned in_second = block->gpa2 == BT_NO_PAGE ? 0 : block->guest_bytes - in_first;
-    bt_fetch_bytes(t->bt, block->gpa, now, in_first);
+    bt_fetch_bytes(t->v, block->gpa, now, in_first);
     if (in_second)
-        bt_fetch_bytes(t->bt, block->gpa2, now + in_first, in_second);
+        bt_fetch_bytes(t->v, block->gpa2, now + in_first, in_second);
     return memcmp(now, t->bytes, in_first + in_second) == 0;
 }
 
@@ -404,7 +404,7 @@ struct bt_block *bt_translate(struct bt_vcpu *v, uint64_t rip, uint64_t cs_base,
     decode(t, rip);
     if (scratch.gpa2 != BT_NO_PAGE) {
         bt_page_has_code(v, scratch.gpa2);
-        bt_fetch_bytes(bt, scratch.gpa2, t->bytes + 4096 - (gpa & 4095), 16);
+        bt_fetch_bytes(v, scratch.gpa2, t->bytes + 4096 - (gpa & 4095), 16);
     }
 
     pthread_mutex_lock(&bt->lock);

@@ -83,7 +83,7 @@ bool lapic_accept(struct lapic *apic, const struct apic_message *message)
         vcpu_request(apic->vcpu, VCPU_INTERRUPT);
         return true;
     case APIC_SMI:
-        log_if(LOG_UNIMP, "apic %u: SMI is not implemented", apic->id);
+        vcpu_request(apic->vcpu, VCPU_SMI);
         return true;
     default:
         log_if(LOG_GUEST_ERRORS, "apic %u: delivery mode %u is reserved", apic->id,
