@@ -319,8 +319,34 @@ static bool x87_pending(void)
     return status & 0x80;
 }
 
+/* Nearly all misses are plain: the page is RAM and may be accessed. These need neither the guest's
+ * instruction pointer nor its flags, which take longer to find than the page. Returns NULL, with
+ * nothing changed, for all others. */
+static uint8_t *plain_miss(struct bt_vcpu *v, uint64_t addr, uint32_t access)
+{
+    struct x86_cpu *cpu = &v->cpu;
+    unsigned size = access & ACCESS_SIZE;
+    bool write = access & ACCESS_WRITE;
+    uint64_t low_bits = ((1u << (access >> ACCESS_GP_SHIFT & 7)) - 1)
+                        | ((1u << (access >> ACCESS_AC_SHIFT & 7)) - 1);
+    struct x86_walk walk;
+
+    if (access & ACCESS_X87 || addr & low_bits || (addr & 4095) + size > 4096
+        || (x86_code64(cpu) ? !canonical(cpu, addr, size) : addr != (uint32_t)addr)
+        || cpu->dr[7] & 0xff || v->bt->debug.watch_count || log_enabled(LOG_MMU))
+        return NULL;
+    if (!x86_walk(cpu, addr, (write ? X86_WRITE : X86_READ) | x86_user(cpu), &walk))
+        return NULL;
+    return bt_tlb_fill(v, addr, bt_mmu_of(cpu), write, &walk);
+}
+
 uint64_t bt_helper_memory(struct bt_vcpu *v, uint64_t addr, uint32_t access, void *return_address)
 {
+    uint8_t *plain = plain_miss(v, addr, access);
+    if (likely(plain)) {
+        resume_fpu(v);
+        return (uint64_t)plain - addr + TLB_SHIFT_BIAS;
+    }
     struct x86_cpu *cpu = &v->cpu;
     unsigned size = access & ACCESS_SIZE;
     bool write = access & ACCESS_WRITE;
