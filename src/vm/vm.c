@@ -24,6 +24,7 @@
 #define ASKED_RESET (1u << 16)
 #define ASKED_EXIT (1u << 17)
 #define ASKED_DEBUG (1u << 18)
+#define ASKED_IO_ERROR (1u << 19)
 
 static void options_free(void *keyval)
 {
@@ -235,6 +236,7 @@ void vm_free(struct vm *vm)
         device_free(vm->devices->pdata[vm->devices->len - 1]);
     }
     g_ptr_array_unref(vm->devices);
+    g_clear_pointer(&vm->listeners, g_ptr_array_unref);
     for (unsigned i = 0; vm->vcpus && i < vm->config->cpus; i++)
         vcpu_free(vm->vcpus[i]);
     g_free(vm->vcpus);
@@ -285,9 +287,14 @@ void vm_pause(struct vm *vm)
 
 void vm_resume(struct vm *vm)
 {
-    if (vm->state == RUN_STATE_PAUSED || vm->state == RUN_STATE_PRELAUNCH
-        || vm->state == RUN_STATE_DEBUG)
-        vcpus_go(vm);
+    if (vm->state != RUN_STATE_PAUSED && vm->state != RUN_STATE_PRELAUNCH
+        && vm->state != RUN_STATE_DEBUG && vm->state != RUN_STATE_IO_ERROR)
+        return;
+    for (guint i = 0; vm->listeners && i < vm->listeners->len; i++) {
+        const struct vm_listener *listener = vm->listeners->pdata[i];
+        listener->resumed(listener->opaque);
+    }
+    vcpus_go(vm);
 }
 
 void vm_inspect_begin(struct vm *vm)
@@ -319,6 +326,8 @@ const char *vm_state_name(const struct vm *vm)
         return "paused";
     case RUN_STATE_DEBUG:
         return "paused (debug)";
+    case RUN_STATE_IO_ERROR:
+        return "paused (io-error)";
     case RUN_STATE_SHUTDOWN:
         return "paused (shutdown)";
     }
@@ -362,6 +371,19 @@ static gboolean sample_user_mode(gpointer opaque)
     }
     vm_inspect_end(vm);
     return G_SOURCE_CONTINUE;
+}
+
+void vm_resumed_listen(struct vm *vm, struct vm_listener *listener)
+{
+    if (!vm->listeners)
+        vm->listeners = g_ptr_array_new();
+    g_ptr_array_add(vm->listeners, listener);
+}
+
+void vm_resumed_unlisten(struct vm *vm, struct vm_listener *listener)
+{
+    if (vm->listeners)
+        g_ptr_array_remove(vm->listeners, listener);
 }
 
 bool vm_start(struct vm *vm, GError **error)
@@ -446,6 +468,14 @@ static void stop_for_debugger(struct vm *vm)
         vcpus_go(vm);
 }
 
+static void stop_for_io_error(struct vm *vm)
+{
+    if (vm->state != RUN_STATE_RUNNING)
+        return;
+    vm_pause(vm);
+    vm->state = RUN_STATE_IO_ERROR;
+}
+
 static gboolean take_requests(gint fd, GIOCondition condition, gpointer opaque)
 {
     struct vm *vm = opaque;
@@ -460,10 +490,12 @@ static gboolean take_requests(gint fd, GIOCondition condition, gpointer opaque)
         asked = (asked & ~ASKED_RESET) | 1u << VM_SHUTDOWN_GUEST;
     if (asked & ASKED_EXIT)
         end_loop(vm, atomic_load(&vm->asked_exit_code));
-    else if (asked & ~(ASKED_RESET | ASKED_DEBUG))
+    else if (asked & ~(ASKED_RESET | ASKED_DEBUG | ASKED_IO_ERROR))
         shut_down(vm, asked);
     else if (asked & ASKED_RESET)
         vm_reset(vm);
+    else if (asked & ASKED_IO_ERROR)
+        stop_for_io_error(vm);
     else if (asked & ASKED_DEBUG)
         stop_for_debugger(vm);
     return G_SOURCE_CONTINUE;
@@ -493,6 +525,11 @@ void vm_request_shutdown(struct vm *vm, enum vm_shutdown_cause cause)
 void vm_request_reset(struct vm *vm)
 {
     ask(vm, ASKED_RESET);
+}
+
+void vm_request_io_error(struct vm *vm)
+{
+    ask(vm, ASKED_IO_ERROR);
 }
 
 void vm_request_exit(struct vm *vm, int exit_code)

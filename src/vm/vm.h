@@ -56,6 +56,7 @@ struct vm_config {
     bool own_irqchip;       /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
     bool no_reboot, no_shutdown, start_paused;
     bool timing;
+    bool plain_command_line; /* auto-kernel-cmdline=off: devices are not added to it */
 };
 
 /* "driver.property=value" or "driver=…,property=…,value=…" */
@@ -72,8 +73,15 @@ enum run_state {
     RUN_STATE_PRELAUNCH,
     RUN_STATE_RUNNING,
     RUN_STATE_PAUSED,
-    RUN_STATE_DEBUG, /* stopped for a debugger */
-    RUN_STATE_SHUTDOWN
+    RUN_STATE_DEBUG,    /* stopped for a debugger */
+    RUN_STATE_IO_ERROR, /* paused because a disk failed, with werror=stop and the like */
+    RUN_STATE_SHUTDOWN,
+};
+
+/* Somebody who is told when a machine that was stopped runs on. */
+struct vm_listener {
+    void (*resumed)(void *opaque); /* main loop, before the vCPUs go */
+    void *opaque;
 };
 
 struct vm {
@@ -102,6 +110,7 @@ struct vm {
     struct gdb_server *gdb; /* [main] NULL: no debugger can connect */
     int exit_code;          /* [main] of the process when the loop ends */
     bool ended_by_host;     /* [main] by a signal or the user, not by the guest */
+    GPtrArray *listeners;   /* [main] struct vm_listener *, borrowed; NULL: none */
     GMainLoop *loop;
     atomic_uint asked; /* what vm_request_*() want of the main loop, see vm.c */
     atomic_int asked_exit_code;
@@ -128,6 +137,10 @@ void vm_reset(struct vm *vm);                   /* [main] resets now, whatever n
 const char *vm_state_name(const struct vm *vm); /* as `info status` prints it */
 void vm_free(struct vm *vm);
 
+/* [main] */
+void vm_resumed_listen(struct vm *vm, struct vm_listener *listener);
+void vm_resumed_unlisten(struct vm *vm, struct vm_listener *listener);
+
 /* Any thread: ask the main loop for it. Shutdown ends the process unless no_shutdown; reset resets
  * devices and vCPUs and loads the boot code again, or is a shutdown with no_reboot. */
 enum vm_shutdown_cause {
@@ -139,6 +152,8 @@ enum vm_shutdown_cause {
 };
 void vm_request_shutdown(struct vm *vm, enum vm_shutdown_cause cause);
 void vm_request_reset(struct vm *vm);
+/* The machine stops until the user lets it run on. */
+void vm_request_io_error(struct vm *vm);
 /* As shutdown, with the given process exit code, even under no_shutdown (isa-debug-exit). */
 void vm_request_exit(struct vm *vm, int exit_code);
 /* A vCPU's thread: stop all vCPUs and tell the debugger, see vcpu->debug.stop. */
