@@ -37,6 +37,17 @@ enum region_kind {
     REGION_ROM, /* host memory, guest writes are dropped */
 };
 
+/* A register a write to which does nothing but signal an eventfd, so that the kernel can do it without
+ * leaving the guest (KVM_IOEVENTFD). Engines that do not look at these call the region's write(),
+ * which does the same. */
+struct region_event {
+    uint64_t offset;
+    unsigned size;    /* of the write: 1, 2, 4 or 8; 0: any */
+    bool match;       /* only if `value` is written */
+    uint64_t value;
+    int fd;
+};
+
 /* One piece of an address space. Owned by whoever embeds it; must outlive the space. */
 struct region {
     const char *name; /* [const] for listings */
@@ -46,6 +57,8 @@ struct region {
     const struct region_ops *ops; /* REGION_IO */
     struct device *dev;           /* REGION_IO: whose lock is taken, passed to ops */
     uint8_t *host;                /* REGION_RAM/ROM: page aligned */
+    const struct region_event *events; /* [const] while mapped; REGION_IO */
+    unsigned event_count;
 };
 
 struct address_space;
