@@ -15,6 +15,7 @@
 #include "machine/acpi_layout.h"
 #include "machine/aml.h"
 #include "machine/firmware.h"
+#include "virtio/mmio.h"
 #include "vm/vm.h"
 
 #define GIB (1ull << 30)
@@ -501,6 +502,23 @@ static void cpu_emit(GByteArray *aml, unsigned index)
     aml_end(aml, block);
 }
 
+static void virtio_mmio_emit(unsigned index, uint64_t base, unsigned gsi, void *opaque)
+{
+    GByteArray *aml = opaque;
+    const uint32_t gsis[] = { gsi };
+    struct aml_items *items = aml_items_new();
+    g_autofree char *name = g_strdup_printf("VR%02u", index);
+    aml_item_memory(items, base, VIRTIO_MMIO_BYTES, true);
+    aml_item_level_gsis(items, gsis, 1);
+    size_t block = aml_begin_device(aml, name);
+    aml_name_string(aml, "_HID", "LNRO0005"); /* the id drivers of virtio-mmio look for */
+    aml_name_integer(aml, "_UID", index);
+    aml_name_integer(aml, "_CCA", 1); /* DMA is coherent */
+    aml_name(aml, "_CRS");
+    aml_resources(aml, items);
+    aml_end(aml, block);
+}
+
 static void sleep_state_emit(GByteArray *aml, const char *name, unsigned type)
 {
     aml_name(aml, name);
@@ -529,6 +547,7 @@ uint32_t acpi_dsdt_add(struct vm *vm, struct acpi_tables *tables)
         isa_devices_emit(dsdt, vm);
     if (board.hpet)
         hpet_emit(dsdt);
+    virtio_mmio_visit(vm, virtio_mmio_emit, dsdt);
     aml_end(dsdt, scope);
     if (board.sleeps) {
         sleep_state_emit(dsdt, "\\_S3_", FIRMWARE_SLEEP_S3);

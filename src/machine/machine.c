@@ -12,6 +12,7 @@
 #include "machine/boot_bios.h"
 #include "machine/firmware.h"
 #include "util/firmware_file.h"
+#include "virtio/mmio.h"
 #include "vm/vm.h"
 #include "x86/model.h"
 
@@ -20,6 +21,7 @@
 struct boot_device {
     struct device dev;
     struct boot boot;
+    char *command_line; /* boot.command_line, where it was made here */
     struct boot_bios bios;
 };
 
@@ -73,6 +75,7 @@ static void boot_unrealize(struct device *dev)
     if (source->bios.rom)
         address_space_remove(dev->vm->memory, &source->bios.region);
     boot_bios_close(&source->bios);
+    g_free(source->command_line);
 }
 
 DEVICE_TYPE(boot) = {
@@ -132,6 +135,23 @@ static bool pc_create(struct vm *vm, GError **error)
            && serials_create(vm, error);
 }
 
+/* With ACPI they have the I/O APIC's inputs above the ISA interrupts to themselves. */
+#define VIRTIO_MMIO_BASE 0xfeb00000u
+#define VIRTIO_MMIO_SLOTS 8u
+#define VIRTIO_MMIO_GSI 16u
+#define VIRTIO_MMIO_GSI_NO_ACPI 5u
+
+/* The last slot first: the first device goes there, as on QEMU. */
+static bool virtio_slots_create(struct vm *vm, GError **error)
+{
+    unsigned first = vm->config->acpi ? VIRTIO_MMIO_GSI : VIRTIO_MMIO_GSI_NO_ACPI;
+    for (unsigned i = VIRTIO_MMIO_SLOTS; i--;)
+        if (!virtio_mmio_create(vm, i, VIRTIO_MMIO_BASE + i * VIRTIO_MMIO_BYTES,
+                                &vm->gsi[first + i], error))
+            return false;
+    return true;
+}
+
 /* As `pc` without the keyboard controller, its gate, and PCI; ACPI's registers are the same, so
  * that one set of tables serves both. */
 static bool microvm_create(struct vm *vm, GError **error)
@@ -139,7 +159,24 @@ static bool microvm_create(struct vm *vm, GError **error)
     static const char *const types[] = { "boot",    "isabus-bridge", "rtc", "post",
                                          "acpi-pm", "fw_cfg",        NULL };
     return interrupts_create(vm, error) && devices_create(vm, types, error)
-           && serials_create(vm, error);
+           && virtio_slots_create(vm, error) && serials_create(vm, error);
+}
+
+static void add_to_command_line(unsigned index, uint64_t base, unsigned gsi, void *opaque)
+{
+    g_string_append_printf(opaque, " virtio_mmio.device=%u@0x%" PRIx64 ":%u", VIRTIO_MMIO_BYTES,
+                           base, gsi);
+}
+
+/* Without ACPI a kernel finds virtio-mmio only if its command line says where. */
+static void command_line_complete(struct vm *vm)
+{
+    struct device *dev = board_find(vm, "boot");
+    struct boot_device *source = container_of(dev, struct boot_device, dev);
+    GString *text = g_string_new(source->boot.command_line);
+    virtio_mmio_visit(vm, add_to_command_line, text);
+    source->command_line = g_string_free(text, FALSE);
+    source->boot.command_line = source->command_line;
 }
 
 const struct machine_type machine_types[] = {
@@ -193,6 +230,8 @@ bool machine_create(struct vm *vm, GError **error)
 
 bool machine_finish(struct vm *vm, GError **error)
 {
+    if (!vm->config->acpi && !vm->config->plain_command_line)
+        command_line_complete(vm);
     return firmware_describe(vm, error);
 }
 
