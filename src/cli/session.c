@@ -2,7 +2,7 @@
 /* The order of a session:
  *
  *      daemonize (fork before any thread exists), pidfile
- *      chardevs  (may wait for a peer, so signals still act as usual)
+ *      chardevs  (may wait for a peer, so signals still act as usual), objects, disks
  *      signals   (blocked from here on, read by the main loop)
  *      machine   (vm_create: engine, memory, devices)
  *      monitor, terminal
@@ -22,6 +22,7 @@
 #include "chardev/terminal.h"
 #include "gdb/gdb.h"
 #include "monitor/console.h"
+#include "util/object.h"
 #include "vm/timing.h"
 
 struct session *session_new(void)
@@ -30,6 +31,8 @@ struct session *session_new(void)
     session->config = vm_config_new();
     session->chardev_texts = g_ptr_array_new_with_free_func(g_free);
     session->serial_texts = g_ptr_array_new_with_free_func(g_free);
+    session->object_texts = g_ptr_array_new_with_free_func(g_free);
+    session->disks = disks_new();
     session->keys.escape = 1; /* Ctrl-A */
     session->name_signals = true;
     return session;
@@ -40,6 +43,8 @@ void session_free(struct session *session)
     vm_config_free(session->config);
     g_ptr_array_unref(session->chardev_texts);
     g_ptr_array_unref(session->serial_texts);
+    g_ptr_array_unref(session->object_texts);
+    disks_free(session->disks);
     g_free(session->monitor_text);
     g_free(session->gdb_text);
     g_free(session->gdb_line);
@@ -166,6 +171,18 @@ static bool chardevs_open(struct session *session, struct consoles *consoles, GE
     return true;
 }
 
+/* --- objects --- */
+
+static bool objects_create(const struct session *session, bool late, GError **error)
+{
+    for (guint i = 0; i < session->object_texts->len; i++) {
+        const char *text = session->object_texts->pdata[i];
+        if (object_text_is_late(text) == late && !object_new_text(text, error))
+            return fail_prefix(error, "-object %s: ", text);
+    }
+    return true;
+}
+
 /* --- signals --- */
 
 static void report_signal(const struct signalfd_siginfo *info)
@@ -273,12 +290,20 @@ static bool run(struct session *session, int *exit_code, GError **error)
         return false;
     if (!chardevs_open(session, &consoles, error))
         return false;
+    /* Threads that start from here on have these blocked. */
     auto_close int signal_fd = signals_block(error);
     if (signal_fd < 0)
+        return false;
+    if (!objects_create(session, false, error) || !objects_create(session, true, error)
+        || !disks_open(session->disks, session->config, error))
         return false;
     struct vm *vm = vm_create(g_steal_pointer(&session->config), error);
     if (!vm)
         return false;
+    if (!disks_check_used(vm->config, error)) {
+        vm_free(vm);
+        return false;
+    }
     struct signal_target target = { .vm = vm, .name_signals = session->name_signals };
     unsigned watch = g_unix_fd_add(signal_fd, G_IO_IN, signal_ready, &target);
 
@@ -301,6 +326,8 @@ int session_run(struct session *session)
 
     signal(SIGPIPE, SIG_IGN);
     bool good = run(session, &exit_code, &error);
+    disks_close(session->disks);
+    objects_delete_all();
     chardevs_close_all();
     if (session->pidfile)
         pidfile_remove(session->pidfile);

@@ -5,12 +5,15 @@
 #define YADO_CLI_SESSION_H
 
 #include "chardev/chardev.h"
+#include "cli/disks.h"
 #include "vm/vm.h"
 
 struct session {
     struct vm_config *config; /* taken over by session_run() */
     GPtrArray *chardev_texts; /* char *, one per -chardev */
     GPtrArray *serial_texts;  /* char *, at most VM_SERIAL_PORTS; "none": no such port */
+    GPtrArray *object_texts;  /* char *, one per -object */
+    struct disks *disks;
     char *monitor_text; /* short form, or "none"; NULL: the first "mon:" of the serial ports */
     char *gdb_text;     /* where a debugger connects, see gdb_chardev_open(); NULL: nowhere */
     char *gdb_line;     /* the command that connects there, printed when it can; or NULL */

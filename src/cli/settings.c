@@ -254,7 +254,6 @@ static const struct fixed_option fixed_options[] = {
     { "dump-guest-core", "on|off", "it is on or off" },
     { "mem-merge", "on|off", "it is on or off" },
     { "suppress-vmdesc", "on|off", "it is on or off" },
-    { "auto-kernel-cmdline", "on|off", "it is on or off" },
 };
 
 static bool take_fixed(struct keyval *options, GError **error)
@@ -294,8 +293,9 @@ static void take_string(struct keyval *options, const char *name, char **string)
 
 static bool finish_machine(const struct keyval *options, GError **error)
 {
-    static const char *const own_names[] = { "type",   "accel",  "acpi",     "kernel",
-                                             "initrd", "append", "firmware", "kernel-irqchip" };
+    static const char *const own_names[] = { "type",     "accel",          "acpi",
+                                             "kernel",   "initrd",         "append",
+                                             "firmware", "kernel-irqchip", "auto-kernel-cmdline" };
     const char *names[G_N_ELEMENTS(own_names) + G_N_ELEMENTS(fixed_options) + 1] = { 0 };
 
     memcpy(names, own_names, sizeof(own_names));
@@ -325,6 +325,10 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
         return false;
     if (irqchip && !take_irqchip(config, irqchip, error))
         return false;
+    bool auto_command_line = !config->plain_command_line;
+    if (!keyval_take_bool(options, "auto-kernel-cmdline", &auto_command_line, error))
+        return false;
+    config->plain_command_line = !auto_command_line;
     take_string(options, "kernel", &config->kernel);
     take_string(options, "initrd", &config->initrd);
     take_string(options, "append", &config->append);

@@ -12,6 +12,7 @@
 #include "util/firmware_file.h"
 #include "util/keyval.h"
 #include "util/log.h"
+#include "util/object.h"
 #include "util/version.h"
 #include "vm/timing.h"
 #include "x86/model.h"
@@ -193,6 +194,58 @@ APPLY(apply_set)
 {
     struct system *sys = target;
     return option_result(vm_config_set(sys->session->config, value, error));
+}
+
+APPLY(apply_object)
+{
+    struct system *sys = target;
+    g_autofree char *type = g_strndup(value, strcspn(value, ","));
+    if (is_help(value)) {
+        object_print_help();
+        return OPTION_ANSWERED;
+    }
+    if (g_str_has_suffix(value, ",help") || g_str_has_suffix(value, ",?"))
+        return object_print_options(type, error) ? OPTION_ANSWERED : OPTION_BAD;
+    g_ptr_array_add(sys->session->object_texts, g_strdup(value));
+    return OPTION_GOOD;
+}
+
+APPLY(apply_drive)
+{
+    struct system *sys = target;
+    const struct session *session = sys->session;
+    return option_result(
+        disks_add_drive(session->disks, value, session->config->devices->len, error));
+}
+
+APPLY(apply_blockdev)
+{
+    struct system *sys = target;
+    return option_result(disks_add_blockdev(sys->session->disks, value, error));
+}
+
+#define APPLY_DRIVE_SHORT(name) \
+    APPLY(apply_##name) \
+    { \
+        struct system *sys = target; \
+        const struct session *session = sys->session; \
+        return option_result( \
+            disks_add_short(session->disks, #name, value, session->config->devices->len, error)); \
+    }
+APPLY_DRIVE_SHORT(hda)
+APPLY_DRIVE_SHORT(hdb)
+APPLY_DRIVE_SHORT(hdc)
+APPLY_DRIVE_SHORT(hdd)
+APPLY_DRIVE_SHORT(cdrom)
+APPLY_DRIVE_SHORT(fda)
+APPLY_DRIVE_SHORT(fdb)
+APPLY_DRIVE_SHORT(pflash)
+
+APPLY(apply_snapshot)
+{
+    struct system *sys = target;
+    sys->session->disks->snapshot = true;
+    return OPTION_GOOD;
 }
 
 APPLY(apply_chardev)
@@ -417,6 +470,21 @@ static const struct option system_options[] = {
     { "global", "DRIVER.PROPERTY=VALUE", "a property's default for all devices of a type",
       apply_global },
     { "set", "device.ID.PROPERTY=VALUE", "sets a property of the device with this id", apply_set },
+    { "object", "TYPE,id=ID[,OPTION=VALUE…]",
+      "makes an iothread, a source of randomness, …, also as JSON; -object help", apply_object },
+    { "drive", "[file=FILE][,if=INTERFACE][,format=FORMAT][,…]", "a disk image and its place",
+      apply_drive },
+    { "blockdev", "DRIVER,node-name=NAME[,…]", "a block node for drive= of a device, also as JSON",
+      apply_blockdev },
+    { "hda", "FILE", "first disk; also -hdb, -hdc, -hdd", apply_hda },
+    { "hdb", "FILE", NULL, apply_hdb },
+    { "hdc", "FILE", NULL, apply_hdc },
+    { "hdd", "FILE", NULL, apply_hdd },
+    { "cdrom", "FILE", "CD in the third drive", apply_cdrom },
+    { "fda", "FILE", "first floppy disk; also -fdb", apply_fda },
+    { "fdb", "FILE", NULL, apply_fdb },
+    { "pflash", "FILE", "flash memory with firmware (-drive if=pflash)", apply_pflash },
+    { "snapshot", NULL, "writes to disks go to temporary files", apply_snapshot },
     { "chardev", "BACKEND,id=ID[,mux=on][,…]", "defines a character device; -chardev help",
       apply_chardev },
     { "serial", "DEVICE",

@@ -27,6 +27,9 @@ PRINTS = [
     (["-cpu", "help"], [r"\bhost\b", r"\bmax\b", r"\bqemu64\b"]),
     (["-device", "help"], [r"isa-debug-exit", r"isa-debugcon"]),
     (["-device", "isa-debug-exit,help"], [r"iobase", r"iosize"]),
+    (["-object", "help"], [r"^  iothread$", r"^  rng-random$"]),
+    (["-object", "iothread,help"], [r"poll-max-ns=<int>"]),
+    (["-device", "virtio-blk-device,help"], [r"  drive=<str>", r"  num-queues=<uint16>"]),
     (["-chardev", "help"], [r"socket", r"file", r"pty", r"null", r"stdio"]),
     (["-d", "help"], [r"guest_errors", r"in_asm", r"\bint\b"]),
 ]
