@@ -34,6 +34,7 @@ void terminal_guard(void)
     if (!isatty(STDIN_FILENO))
         return;
     atexit(terminal_restore);
+    crash_set_cleanup(terminal_restore);
 
     const struct sigaction action = { .sa_handler = die, .sa_flags = SA_RESETHAND | SA_NODEFER };
     for (size_t i = 0; i < G_N_ELEMENTS(fatal_signals); i++) {

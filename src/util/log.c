@@ -33,6 +33,16 @@ static const char *const category_help[] = { LOG_CATEGORIES(X) };
 #undef X
 static_assert(LOG_BIT_COUNT <= 32, "categories are bits of an unsigned");
 
+static void write_all(int fd, const char *text, size_t length)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t written = write(fd, text + done, length - done);
+        if (written < 0 && errno != EINTR)
+            return;
+        done += MAX(written, 0);
+    }
+}
+
 void log_write(const char *format, ...)
 {
     va_list args;
@@ -45,12 +55,16 @@ void log_write(const char *format, ...)
         text = g_realloc(text, length + 1);
         text[length++] = '\n';
     }
-    for (size_t done = 0; done < length;) {
-        ssize_t written = write(atomic_load(&log_fd), text + done, length - done);
-        if (written < 0 && errno != EINTR)
-            return;
-        done += MAX(written, 0);
-    }
+    write_all(atomic_load(&log_fd), text, length);
+}
+
+void log_raw(const char *text, size_t length)
+{
+    int fd = atomic_load(&log_fd);
+
+    write_all(STDERR_FILENO, text, length);
+    if (fd != STDERR_FILENO)
+        write_all(fd, text, length);
 }
 
 void log_set_mask(unsigned mask)

@@ -49,6 +49,9 @@ void log_set_mask(unsigned mask);
 /* One line, or several; the newline at the end is added if missing. */
 void log_write(const char *format, ...) G_GNUC_PRINTF(1, 2);
 
+/* On standard error, and in the log if that is a file. Async-signal-safe. */
+void log_raw(const char *text, size_t length);
+
 /* Counts a message against the rate limit of GUEST_ERRORS and UNIMP, which a guest can cause as
  * often as it likes; false: leave it out. Other categories are not limited. */
 bool log_admit(enum log_category category);

@@ -140,3 +140,19 @@ const char *hint_nearest(const char *word, const char *const *names)
     g_snprintf(hint, sizeof(hint), "; did you mean '%s'?", nearest);
     return hint;
 }
+
+/* --- crashes --- */
+
+static void (*_Atomic crash_cleanup)(void);
+
+void crash_set_cleanup(void (*cleanup)(void))
+{
+    crash_cleanup = cleanup;
+}
+
+void crash_exit(void)
+{
+    if (crash_cleanup)
+        crash_cleanup();
+    _exit(1);
+}

@@ -41,6 +41,11 @@ void report_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
  * none is near. The result is valid until this thread's next call. */
 const char *hint_nearest(const char *word, const char *const *names);
 
+/* A process that has reported a crash of its own ends with crash_exit(): it runs what was set (one
+ * function, async-signal-safe: it restores the terminal) and exits with status 1. */
+void crash_set_cleanup(void (*cleanup)(void));
+void crash_exit(void) __attribute__((noreturn));
+
 static inline void util_close_fd(int *fd)
 {
     if (*fd >= 0)

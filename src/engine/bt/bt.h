@@ -592,7 +592,8 @@ void bt_clock_init(struct bt *bt);
 void bt_pv_update(struct bt_vcpu *v); /* steal time, now and then */
 
 /* signal.c */
-bool bt_signals_init(GError **error);
+bool bt_signals_init(struct bt *bt, GError **error);
+void bt_signals_end(struct bt *bt);
 bool bt_signals_thread(struct bt_vcpu *v, GError **error);
 void bt_signals_thread_end(struct bt_vcpu *v);
 

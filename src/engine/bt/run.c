@@ -116,7 +116,7 @@ static bool bt_vm_init(struct vm *vm, GError **error)
     bt_clock_init(bt);
     bt->model = x86_model_new(vm->config->cpu ? vm->config->cpu : "max", X86_MODEL_BT,
                               x86_host_cpuid, NULL, vm->config->cpus, 0, error);
-    if (!bt->model || !bt_cache_init(bt, error) || !bt_signals_init(error))
+    if (!bt->model || !bt_cache_init(bt, error) || !bt_signals_init(bt, error))
         return false;
     bt->vcpus = g_new0(struct bt_vcpu *, vm->config->cpus);
     uint64_t top = vm->ram.size + (4ull << 30);
@@ -143,6 +143,7 @@ static void bt_vm_destroy(struct vm *vm)
     if (!bt)
         return;
     bt_debug_destroy(bt);
+    bt_signals_end(bt);
     if (bt->code_exec)
         bt_cache_destroy(bt);
     if (bt->page_flags && bt->page_flags != MAP_FAILED)

@@ -3,14 +3,11 @@
  * exceptions: division, invalid opcodes, alignment, floating point. The handler reconstructs the
  * guest's state at that instruction and continues in bt_next(), which delivers the exception. */
 #include <errno.h>
-#include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/ucontext.h>
 
-#include "engine/bt/bt.h"
+#include "engine/bt/crash.h"
 #include "engine/bt/emit.h"
 #include "x86/exception.h"
 #include "x86/paging.h"
@@ -29,29 +26,21 @@ static const int greg_of[16] = {
 /* Set before vCPUs run. */
 static struct sigaction handlers_before[SIGSEGV + 1];
 
-/* Async-signal-safe: the process ends after it. */
-static void die(struct bt_vcpu *v, int signal, const siginfo_t *info, const ucontext_t *context)
+/* The machine, for a crash of a thread that runs no vCPU. */
+static struct bt *crash_bt;
+
+/* No guest exception: reports it and ends the process. A sanitizer has its own report, too. */
+static void die(struct bt_vcpu *v, int signal, const siginfo_t *info, ucontext_t *context)
 {
-    char text[1024];
-    const struct x86_cpu *cpu = v ? &v->cpu : NULL;
-    uint64_t rip = context->uc_mcontext.gregs[REG_RIP];
-    int length =
-        snprintf(text, sizeof(text), "yado: internal error: signal %d at %" PRIx64 " address %p\n",
-                 signal, rip, info->si_addr);
-    if (cpu)
-        length +=
-            snprintf(text + length, sizeof(text) - length,
-                     "guest CPU %u: cs:rip %x:%" PRIx64 " rax %" PRIx64 " rcx %" PRIx64
-                     " rdx %" PRIx64 " rbx %" PRIx64 " rsp %" PRIx64 " rbp %" PRIx64 " rsi %" PRIx64
-                     " rdi %" PRIx64 " cr0 %" PRIx64 " cr3 %" PRIx64 " cr4 %" PRIx64 "\n",
-                     cpu->index, cpu->seg[SEG_CS].selector, cpu->rip, cpu->regs[RAX],
-                     cpu->regs[RCX], cpu->regs[RDX], cpu->regs[RBX], cpu->regs[RSP], cpu->regs[RBP],
-                     cpu->regs[RSI], cpu->regs[RDI], cpu->cr0, cpu->cr3, cpu->cr4);
-    if (write(STDERR_FILENO, text, length) < 0)
-        _exit(1);
-    /* Executed once more, it reaches who handled it before: who restores the terminal, or a
-     * sanitizer. */
-    sigaction(signal, &handlers_before[signal], NULL);
+    bt_crash(crash_bt, v, signal, info, context);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    /* Executed once more, it reaches who handled it before. */
+    if (handlers_before[signal].sa_handler != SIG_DFL && info->si_code > 0) {
+        sigaction(signal, &handlers_before[signal], NULL);
+        return;
+    }
+#endif
+    crash_exit();
 }
 
 /* Registers at the guest instruction that `rip` belongs to. */
@@ -146,7 +135,10 @@ static void handle(int signal, siginfo_t *info, void *opaque)
     struct bt *bt = v ? v->bt : NULL;
     uint64_t address = (uint64_t)info->si_addr, rip = gregs[REG_RIP];
 
-    if (!v || rip - (uint64_t)bt->code_exec >= bt->code_size) {
+    bool sent = info->si_code <= 0; /* by a process, or abort() */
+    if (!v || rip - (uint64_t)bt->code_exec >= bt->code_size || sent) {
+        if (v && rip - (uint64_t)bt->code_exec < bt->code_size)
+            recover(v, gregs);
         die(v, signal, info, context);
         return;
     }
@@ -164,11 +156,12 @@ static void handle(int signal, siginfo_t *info, void *opaque)
     gregs[REG_EFL] &= ~(greg_t)(FLAG_DF | FLAG_TF);
 }
 
-bool bt_signals_init(GError **error)
+bool bt_signals_init(struct bt *bt, GError **error)
 {
-    static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+    static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT };
     struct sigaction action = { .sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK };
     sigfillset(&action.sa_mask);
+    crash_bt = bt;
     for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++) {
         struct sigaction before;
         if (sigaction(signals[i], &action, &before) < 0)
@@ -177,6 +170,12 @@ bool bt_signals_init(GError **error)
             handlers_before[signals[i]] = before;
     }
     return true;
+}
+
+void bt_signals_end(struct bt *bt)
+{
+    if (crash_bt == bt)
+        crash_bt = NULL;
 }
 
 bool bt_signals_thread(struct bt_vcpu *v, GError **error)

@@ -14,7 +14,11 @@
 #include <sys/mman.h>
 
 #include "util/log.h"
+#include "vm/debug.h"
 #include "vm/vm.h"
+#include "x86/disassemble.h"
+#include "x86/dump.h"
+#include "x86/inspect.h"
 
 #define KICK_SIGNAL SIGUSR1
 
@@ -155,26 +159,41 @@ static void exit_system_event(struct vcpu *vcpu)
     }
 }
 
-static void dump_state(struct vcpu *vcpu)
+#define CODE_BEFORE 32
+#define CODE_AFTER 32
+
+/* "Code=" and the bytes around the next instruction, its first in <>; "??" where nothing is mapped.
+ */
+static void dump_code(struct vcpu *vcpu, struct text *text)
 {
-    static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
-    const struct x86_cpu *cpu = vcpu->cpu;
+    uint64_t linear = x86_linear_rip(vcpu->cpu), start = linear - MIN(linear, CODE_BEFORE);
+    uint8_t bytes[X86_INSN_BYTES];
+
+    text_add(text, "Code=");
+    for (uint64_t at = start; at - linear < CODE_AFTER || at < linear; at++) {
+        uint8_t byte;
+        bool there = debug_read(vcpu, at, &byte, 1), next = at == linear;
+        text_add(text, next ? "<" : "");
+        text_add(text, there ? "%02x" : "??", there ? byte : 0);
+        text_add(text, next ? "> " : " ");
+    }
+    text_add(text, "\n");
+    size_t count = debug_read(vcpu, linear, bytes, sizeof(bytes));
+    if (count)
+        x86_disassemble(text, x86_code_bits(vcpu->cpu), linear, bytes, count);
+}
+
+/* Why, the registers, the code; on standard error or in the log, whatever is logged. */
+static void dump_state(struct vcpu *vcpu, const char *why)
+{
+    g_autofree char *buffer = g_malloc(2 * X86_DUMP_BYTES);
+    struct text text = text_in(buffer, 2 * X86_DUMP_BYTES);
+
     kvm_state_get(vcpu);
-    g_autoptr(GString) text = g_string_new(NULL);
-    for (unsigned i = 0; i < 16; i++)
-        g_string_append_printf(text, "%s=%016" PRIx64 "%c", names[i], cpu->regs[i],
-                               i % 4 == 3 ? '\n' : ' ');
-    g_string_append_printf(text,
-                           "rip=%016" PRIx64 " rflags=%08" PRIx64 " cs=%04x base=%" PRIx64
-                           " ss=%04x base=%" PRIx64 "\n",
-                           cpu->rip, cpu->rflags, cpu->seg[SEG_CS].selector, cpu->seg[SEG_CS].base,
-                           cpu->seg[SEG_SS].selector, cpu->seg[SEG_SS].base);
-    g_string_append_printf(text,
-                           "cr0=%08" PRIx64 " cr2=%016" PRIx64 " cr3=%016" PRIx64 " cr4=%08" PRIx64
-                           " efer=%04" PRIx64 "\n",
-                           cpu->cr0, cpu->cr2, cpu->cr3, cpu->cr4, cpu->efer);
-    log_write("CPU %u:\n%s", vcpu->index, text->str);
+    text_add(&text, "CPU %u: %s\n", vcpu->index, why);
+    x86_dump(vcpu->cpu, &text);
+    dump_code(vcpu, &text);
+    log_write("%s", buffer);
 }
 
 static enum vcpu_exit exit_error(struct vcpu *vcpu, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -184,7 +203,7 @@ static enum vcpu_exit exit_error(struct vcpu *vcpu, const char *format, ...)
     va_start(args, format);
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
-    dump_state(vcpu);
+    dump_state(vcpu, text);
     g_clear_error(&vcpu->error);
     fail(&vcpu->error, "%s at rip 0x%" PRIx64, text, vcpu->cpu->rip);
     return VCPU_EXIT_ERROR;
@@ -247,7 +266,7 @@ static bool handle_exit(struct vcpu *vcpu, enum vcpu_exit *reason)
         *reason = VCPU_EXIT_TRIPLE_FAULT;
         return true;
     case KVM_EXIT_INTERNAL_ERROR:
-        *reason = exit_error(vcpu, "KVM internal error %u (%s)", run->internal.suberror,
+        *reason = exit_error(vcpu, "KVM internal error. Suberror: %u (%s)", run->internal.suberror,
                              internal_error_name(run->internal.suberror));
         return true;
     case KVM_EXIT_FAIL_ENTRY:
