@@ -114,7 +114,8 @@ static void add_headline(const struct crash *crash, struct text *text)
 
 static bool table_read(void *opaque, uint64_t gpa, unsigned size, uint64_t *entry)
 {
-    const struct bt_range *range = bt_range_find(opaque, gpa);
+    const struct bt_vcpu *v = opaque;
+    const struct bt_range *range = bt_range_find(v, gpa);
 
     if (!range || gpa - range->base + size > range->size)
         return false;
@@ -129,8 +130,8 @@ static unsigned fetch(const struct crash *crash, uint64_t linear, uint8_t *to, u
     for (unsigned done = 0; done < bytes; done++) {
         struct x86_mapping mapping;
         uint64_t byte;
-        if (!x86_inspect(&crash->v->cpu, linear + done, table_read, crash->bt, &mapping)
-            || !table_read(crash->bt, mapping.gpa, 1, &byte))
+        if (!x86_inspect(&crash->v->cpu, linear + done, table_read, crash->v, &mapping)
+            || !table_read(crash->v, mapping.gpa, 1, &byte))
             return done;
         to[done] = byte;
     }
