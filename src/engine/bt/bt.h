@@ -242,6 +242,7 @@ struct bt_debug {
     unsigned break_count;
     struct bt_watch *watches;
     unsigned watch_count;
+    uint64_t region_low, region_bytes; /* stop where code is first fetched from there */
 };
 
 /* Code memory is one memfd mapped twice: written at `write`, executed at `exec`, never both. */
@@ -489,6 +490,9 @@ void bt_drop_code_at(struct bt *bt, const uint64_t *linear, unsigned count);
 void bt_debug_update(struct bt *bt); /* vm->debug or vcpu->debug may have changed */
 void bt_debug_destroy(struct bt *bt);
 bool bt_debug_break_at(const struct bt *bt, uint64_t linear);
+/* Code is fetched from a page for the first time since bt_debug_update(). Does not return if the
+ * vCPU is to stop there. */
+void bt_debug_fetched(struct bt_vcpu *v, uint64_t linear);
 bool bt_debug_page_watched(const struct bt *bt, uint64_t addr);
 void bt_debug_begin(struct bt_vcpu *v);
 bool bt_debug_done(struct bt_vcpu *v);

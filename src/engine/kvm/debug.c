@@ -60,6 +60,8 @@ static bool slots_fill(struct vm *vm, struct kvm_debug *debug, GError **error)
     debug->slot_count = 0;
     for (guint i = 0; i < vm->debug.points->len; i++) {
         const struct debug_point *point = &g_array_index(vm->debug.points, struct debug_point, i);
+        if (point->kind == DEBUG_BREAK_REGION)
+            return fail(error, "engine kvm cannot wait for code in a region, only engine bt can");
         if (!is_soft(point) && !slots_add(debug, point))
             return fail(error, "a CPU has four debug registers, and more are needed for hardware "
                                "breakpoints and watchpoints; software breakpoints need none");
