@@ -250,11 +250,21 @@ static const struct fixed_option fixed_options[] = {
     { "rtc", "on|auto", "the board has an RTC" },
     { "isa-serial", "on", "serial ports are chosen with -serial" },
     /* Hints: no value of these changes what the guest sees. */
-    { "graphics", "on|off", "it is on or off" },
     { "dump-guest-core", "on|off", "it is on or off" },
     { "mem-merge", "on|off", "it is on or off" },
     { "suppress-vmdesc", "on|off", "it is on or off" },
 };
+
+/* graphics=off: as -nographic, the text screen goes to the serial port. */
+static bool take_graphics(struct vm_config *config, struct keyval *options, GError **error)
+{
+    bool graphics = !config->no_graphics;
+
+    if (!keyval_take_bool(options, "graphics", &graphics, error))
+        return false;
+    config->no_graphics = !graphics;
+    return true;
+}
 
 static bool take_fixed(struct keyval *options, GError **error)
 {
@@ -295,7 +305,8 @@ static bool finish_machine(const struct keyval *options, GError **error)
 {
     static const char *const own_names[] = { "type",     "accel",          "acpi",
                                              "kernel",   "initrd",         "append",
-                                             "firmware", "kernel-irqchip", "auto-kernel-cmdline" };
+                                             "firmware", "kernel-irqchip", "auto-kernel-cmdline",
+                                             "pflash0",  "pflash1",        "graphics" };
     const char *names[G_N_ELEMENTS(own_names) + G_N_ELEMENTS(fixed_options) + 1] = { 0 };
 
     memcpy(names, own_names, sizeof(own_names));
@@ -333,7 +344,10 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
     take_string(options, "initrd", &config->initrd);
     take_string(options, "append", &config->append);
     take_string(options, "firmware", &config->bios);
-    return (!accel || take_accel(config, accel, error)) && take_fixed(options, error)
+    take_string(options, "pflash0", &config->pflash_nodes[0]);
+    take_string(options, "pflash1", &config->pflash_nodes[1]);
+    return (!accel || take_accel(config, accel, error))
+           && take_graphics(config, options, error) && take_fixed(options, error)
            && finish_machine(options, error);
 }
 

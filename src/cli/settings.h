@@ -28,7 +28,7 @@ void settings_default_engines(struct vm_config *config);
 
 /* "name" or "guest=name,process=…,debug-threads=on" */
 bool settings_name(struct vm_config *config, const char *text, GError **error);
-/* -boot; -L. */
+/* -boot. */
 bool settings_boot(struct vm_config *config, const char *text, GError **error);
 
 bool settings_uuid(struct vm_config *config, const char *text, GError **error);

@@ -319,6 +319,18 @@ APPLY(apply_none)
     return OPTION_GOOD;
 }
 
+APPLY(apply_vga)
+{
+    struct system *sys = target;
+    if (is_help(value)) {
+        printf("none                 no graphic card\nstd                  standard VGA (default)\n");
+        return OPTION_ANSWERED;
+    }
+    if (strcmp(value, "none") && strcmp(value, "std"))
+        return option_result(fail(error, "there are 'std' and 'none'"));
+    return set_string(&sys->session->config->vga, value);
+}
+
 APPLY(apply_rtc)
 {
     static const char *const names[] = { "base", "clock", "driftfix", NULL };
@@ -497,7 +509,7 @@ static const struct option system_options[] = {
     { "echr", "NUMBER", "escape key of mon:stdio, instead of 1 (Ctrl-A)", apply_echr },
     { "nodefaults", NULL, "no serial port and monitor but those asked for", apply_nodefaults },
     { "display", "none", "there is no display", apply_none },
-    { "vga", "none", "there is no graphics card", apply_none },
+    { "vga", "std|none", "the graphics card", apply_vga },
     { "parallel", "none", "there is no parallel port", apply_none },
     { "net", "none", "there is no network card", apply_none },
     { "nic", "none", "there is no network card", apply_none },
@@ -580,6 +592,21 @@ static void add_default_consoles(struct system *sys)
     }
 }
 
+/* A graphics card unless one was chosen, by -vga or as a device, or nothing shall be added. */
+static void add_default_graphics(struct system *sys)
+{
+    struct vm_config *config = sys->session->config;
+
+    for (guint i = 0; i < config->devices->len; i++) {
+        const char *driver = keyval_take(config->devices->pdata[i], "driver");
+        const struct device_type *type = driver ? device_type_find(driver) : NULL;
+        if (type && type->draw)
+            return;
+    }
+    if (!sys->no_defaults && !config->vga)
+        config->vga = g_strdup("std");
+}
+
 static bool start_log(const struct system *sys, GError **error)
 {
     log_set_mask(sys->log_mask);
@@ -599,6 +626,7 @@ static int run(struct system *sys, int argc, char **argv)
     }
     settings_default_engines(sys->session->config);
     add_default_consoles(sys);
+    add_default_graphics(sys);
     return session_run(sys->session);
 }
 

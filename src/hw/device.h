@@ -22,6 +22,7 @@ struct vm;
 struct chardev;
 struct device;
 struct keyval;
+struct screen;
 
 /* An interrupt wire. `set` may be called from any thread; the receiver takes its own lock. A wire
  * with set == NULL is not connected. */
@@ -148,6 +149,8 @@ struct device_type {
     void (*reset)(struct device *dev);
     /* Never after a realize that failed. */
     void (*unrealize)(struct device *dev);
+    /* Of a display: its picture now; takes dev.lock. Main loop. */
+    void (*draw)(struct device *dev, struct screen *screen);
 };
 
 /* Registers a type: `DEVICE_TYPE(debugcon) = { .name = "isa-debugcon", … };` */

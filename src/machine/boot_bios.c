@@ -54,7 +54,7 @@ bool boot_bios_open(struct boot_bios *bios, const char *path, GError **error)
 
 void boot_bios_close(struct boot_bios *bios)
 {
-    if (bios->rom)
+    if (bios->rom && !bios->borrowed)
         munmap(bios->rom, bios->rom_size);
     bios->rom = NULL;
 }

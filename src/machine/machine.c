@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "hw/board.h"
+#include "hw/pci/pci.h"
 #include "machine/acpi.h"
 #include "machine/boot.h"
 #include "machine/boot_bios.h"
 #include "machine/firmware.h"
+#include "machine/flash.h"
 #include "util/firmware_file.h"
 #include "virtio/mmio.h"
 #include "vm/vm.h"
@@ -36,6 +38,16 @@ static bool firmware_open(struct boot_device *source, GError **error)
     struct vm *vm = source->dev.vm;
     const struct vm_config *config = vm->config;
     const char *name = config->bios ? config->bios : default_firmware(config);
+    const uint8_t *flash;
+    if (!flash_create(vm, &flash, &source->bios.rom_size, error))
+        return false;
+    if (flash) {
+        source->bios.rom = (uint8_t *)flash; /* the loader only reads it */
+        source->bios.image_size = source->bios.rom_size;
+        source->bios.borrowed = true;
+        return !config->bios
+               || fail(error, "-bios and flash memory exclude each other: both are the firmware");
+    }
     g_autofree char *path = firmware_file_find(config->firmware_folders, "-bios", name, error);
     if (!path || !boot_bios_open(&source->bios, path, error))
         return false;
@@ -72,7 +84,7 @@ static void boot_unrealize(struct device *dev)
     struct boot_device *source = container_of(dev, struct boot_device, dev);
     boot_file_close(&source->boot.kernel);
     boot_file_close(&source->boot.initrd);
-    if (source->bios.rom)
+    if (source->bios.rom && !source->bios.borrowed)
         address_space_remove(dev->vm->memory, &source->bios.region);
     boot_bios_close(&source->bios);
     g_free(source->command_line);
@@ -219,10 +231,18 @@ static void cmos_fill(struct vm *vm)
         rtc_set_cmos(vm, bytes[i].index, bytes[i].value);
 }
 
+/* -vga std, where there is a bus for it. */
+static bool graphics_create(struct vm *vm, GError **error)
+{
+    if (g_strcmp0(vm->config->vga, "std") || !pci_root_bus(vm))
+        return true;
+    return board_device_create(vm, "VGA", error);
+}
+
 bool machine_create(struct vm *vm, GError **error)
 {
     const struct machine_type *type = machine_type_find(vm->config->machine, error);
-    if (!type || !type->create(vm, error))
+    if (!type || !type->create(vm, error) || !graphics_create(vm, error))
         return false;
     cmos_fill(vm);
     return true;

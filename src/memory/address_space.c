@@ -420,6 +420,8 @@ void address_space_write(struct address_space *space, uint64_t addr, uint64_t va
     uint64_t offset = range.offset + (addr - range.base);
     if (range.region->kind == REGION_IO)
         region_write(range.region, offset, value, size);
+    else if (range.region->kind == REGION_ROM && range.region->ops)
+        region_write(range.region, offset, value, size);
     else if (range.region->kind == REGION_RAM)
         host_store(range.region->host + offset, value, size);
 }

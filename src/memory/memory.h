@@ -34,7 +34,7 @@ struct region_ops {
 enum region_kind {
     REGION_IO,  /* callbacks */
     REGION_RAM, /* host memory, read/write */
-    REGION_ROM, /* host memory, guest writes are dropped */
+    REGION_ROM, /* host memory; guest writes go to ops->write, or without ops are dropped */
 };
 
 /* A register a write to which does nothing but signal an eventfd, so that the kernel can do it without

@@ -63,6 +63,9 @@ void vm_config_free(struct vm_config *config)
         return;
     g_ptr_array_unref(config->fw_cfg_texts);
     g_ptr_array_unref(config->firmware_folders);
+    g_free(config->pflash_nodes[0]);
+    g_free(config->pflash_nodes[1]);
+    g_free(config->vga);
     g_free(config->boot.order);
     g_free(config->boot.once);
     g_free(config->boot.splash);

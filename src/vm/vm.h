@@ -48,6 +48,8 @@ struct vm_config {
     GPtrArray *globals;      /* struct vm_global *, one per -global */
     GPtrArray *fw_cfg_texts; /* char *, one per -fw_cfg */
     GPtrArray *firmware_folders; /* char *, -L */
+    char *pflash_nodes[2];       /* -machine pflash0=, pflash1=: block nodes; NULL: none */
+    char *vga;                   /* "std" or "none"; NULL: none */
     struct boot_config boot;
     uint64_t bt_code_bytes; /* of translated code the bt engine keeps; 0: its default */
     bool one_insn;          /* -singlestep, -accel one-insn-per-tb=on */
