@@ -339,7 +339,8 @@ bool virtio_running(const struct virtio_device *vdev)
 {
     /* Old drivers use queues while they probe, before they say that they are ready. */
     uint8_t needed = vdev->legacy ? VIRTIO_DRIVER : VIRTIO_DRIVER_OK;
-    return vdev->status & needed && !(vdev->status & VIRTIO_NEEDS_RESET) && !vdev->resetting;
+    return vdev->status & needed && !(vdev->status & VIRTIO_NEEDS_RESET) && !vdev->resetting
+           && (!vdev->transport->may_transfer || vdev->transport->may_transfer(vdev));
 }
 
 /* --- configuration space -------------------------------------------------------------------- */

@@ -94,6 +94,8 @@ struct virtio_transport {
     /* Sends an interrupt: `isr` is set in the ISR status, or `vector` by MSI-X. Any thread, without
      * vdev->lock. */
     void (*notify)(struct virtio_device *vdev, enum virtio_isr isr, uint16_t vector);
+    /* Whether the device may reach memory at all now; NULL: always. With vdev->lock. */
+    bool (*may_transfer)(const struct virtio_device *vdev);
     /* Drops the line and the ISR. With vdev->lock. */
     void (*reset)(struct virtio_device *vdev);
 };
