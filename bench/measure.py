@@ -14,6 +14,7 @@ CLOCK_TOLERANCE = 0.05      # a guest's clock may differ this much from ours ove
 START_SILENCE_S = 20
 BOOT_SILENCE_S = 60         # at most; a kernel boots in seconds
 SMALL_GUEST_MIB = 64
+IDLE_S = 3                  # from the guest's last word to the measurement of its memory
 RESULT = re.compile(r"\bybench (\S+) (\d+) (\d+) ([0-9a-f]{16})\s*$")
 
 
@@ -241,7 +242,7 @@ def memory_overhead(engine, files, machine, settings, log, progress):
     command = linux_command(engine, files, machine, settings, "ybench.idle")
     with Machine(command, log) as guest:
         wait_for_line(guest, "yinit-idle", settings.timeout)
-        time.sleep(2)
+        time.sleep(IDLE_S)
         check_alive(guest)
         found["linux"] = resident_memory(guest.process.pid, settings.memory << 20, name)
     progress(f"{engine.name}: {found['small']['rss'] / 2**20:.1f} MiB resident beyond a halted "

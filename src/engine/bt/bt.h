@@ -222,12 +222,14 @@ struct bt_page; /* blocks made from one physical page */
 
 /* When to drop translations nobody needs any more, see trim.c. */
 struct bt_trim {
-    enum { TRIM_QUIET, TRIM_WATCHING, TRIM_RECOVERING, TRIM_AGING } state; /* [bt lock] */
+    enum { TRIM_QUIET, TRIM_WATCHING, TRIM_AGING } state; /* [bt lock] */
     struct timer timer;
-    size_t limit;         /* [bt lock] bytes of code to stay below */
-    size_t seen;          /* [bt lock] bytes of code when last looked */
-    size_t before;        /* [bt lock] bytes of code dropped last */
-    uint64_t interval_ns; /* [bt lock] until the next attempt if most of it is in use */
+    size_t limit;       /* [bt lock] bytes of code to stay below */
+    size_t last_used;   /* [bt lock] bytes of code when last looked */
+    size_t recurring;   /* [bt lock] bytes of code made since the last drop that were made before */
+    uint8_t *seen;      /* [bt lock] bits: blocks dropped, by a hash of their key */
+    size_t seen_blocks; /* [bt lock] how many these are */
+    uint64_t interval_ns; /* [bt lock] for how long recurring code is left alone */
 };
 
 /* What a debugger asks for. Changed with all vCPUs paused. Breakpoints are linear addresses in
@@ -459,12 +461,13 @@ void bt_flush_code(struct bt *bt, struct bt_vcpu *v);
 void bt_drop_moved_code(struct bt *bt, const struct bt_memory before[2]);
 /* [bt lock] Code has been written: the pages of the writable mapping are not needed for now. */
 void bt_code_settle(struct bt *bt);
-void bt_code_grown(struct bt *bt); /* [bt lock] */
+void bt_code_grown(struct bt *bt, const struct bt_block *block); /* [bt lock] it was added */
 
 /* trim.c */
 void bt_trim_init(struct bt *bt);
 void bt_trim_destroy(struct bt *bt);
-void bt_trim_grown(struct bt *bt); /* [bt lock] there is more code than before */
+void bt_trim_grown(struct bt *bt, const struct bt_block *block); /* [bt lock] it was added */
+void bt_trim_dropping(struct bt *bt); /* [bt lock] all blocks are about to go */
 /* Empties the TLBs and jump caches; code mappings (itlb) stay. The vCPU is not in guest code. */
 void bt_trim_vcpu(struct bt_vcpu *v);
 

@@ -305,11 +305,11 @@ void bt_code_settle(struct bt *bt)
     bt->code_settled = bt->code_next;
 }
 
-void bt_code_grown(struct bt *bt)
+void bt_code_grown(struct bt *bt, const struct bt_block *block)
 {
     if (unlikely(bt->code_next - bt->code_settled > SETTLE_BYTES))
         bt_code_settle(bt);
-    bt_trim_grown(bt);
+    bt_trim_grown(bt, block);
 }
 
 /* Eight at a time: there is a byte for each page of guest memory. No other vCPU runs. */
@@ -339,6 +339,7 @@ void bt_flush_code(struct bt *bt, struct bt_vcpu *v)
     bt_exclusive_begin(bt, v);
     pthread_mutex_lock(&bt->lock);
     atomic_fetch_add(&bt->uncovered, 1);
+    bt_trim_dropping(bt);
     madvise(bt->hash, BLOCK_HASH_BYTES, MADV_DONTNEED);
     __atomic_store_n(&bt->block_count, 0, __ATOMIC_RELEASE);
     madvise(bt->places, bt->block_capacity * sizeof(*bt->places), MADV_DONTNEED);

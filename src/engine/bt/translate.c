@@ -356,7 +356,7 @@ static struct bt_block *finish(struct translator *t)
         memcpy(t->fixups[i].imm, &ref, sizeof(ref));
     }
     bt->code_next += (block->code_bytes + BLOCK_ALIGN - 1) & -BLOCK_ALIGN;
-    bt_code_grown(bt);
+    bt_code_grown(bt, block);
     return block;
 }
 
