@@ -37,15 +37,15 @@ struct address_space {
     struct address_space *below; /* [const] see address_space_new_over() */
     struct address_space *above; /* [main] that one's `below` is this */
     /* Of a space over another, the other's lock, owner and depth count. */
-    pthread_mutex_t lock;        /* serialises topology changes */
-    _Atomic(pthread_t) owner;    /* of the lock; 0: nobody. A thread looks for itself only */
-    unsigned depth;              /* [lock] nested begins */
-    bool dirty;                  /* [lock] regions differ from what is published */
-    GPtrArray *regions;          /* [lock] struct region *, oldest first; not those below */
-    struct view *spare;          /* [lock] */
-    GPtrArray *old_views;        /* [lock] outgrown */
-    GArray *listeners;           /* [const] struct address_space_listener */
-    GArray *write_listeners;     /* set before vCPUs run */
+    pthread_mutex_t lock;     /* serialises topology changes */
+    _Atomic(pthread_t) owner; /* of the lock; 0: nobody. A thread looks for itself only */
+    unsigned depth;           /* [lock] nested begins */
+    bool dirty;               /* [lock] regions differ from what is published */
+    GPtrArray *regions;       /* [lock] struct region *, oldest first; not those below */
+    struct view *spare;       /* [lock] */
+    GPtrArray *old_views;     /* [lock] outgrown */
+    GArray *listeners;        /* [const] struct address_space_listener */
+    GArray *write_listeners;  /* set before vCPUs run */
 };
 
 #define VIEW_CAPACITY 64 /* at first */

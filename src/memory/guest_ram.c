@@ -50,6 +50,37 @@ bool guest_ram_init(struct guest_ram *ram, uint64_t size, uint64_t below_4g_limi
     return true;
 }
 
+/* Memory that is shared is punched out of its file, private memory dropped. */
+static void host_discard(uint8_t *host, uint64_t length)
+{
+    if (madvise(host, length, MADV_REMOVE))
+        madvise(host, length, MADV_DONTNEED);
+}
+
+void ram_discard(struct address_space *space, uint64_t gpa, uint64_t length)
+{
+    uint64_t end;
+    if (__builtin_add_overflow(gpa, length, &end))
+        return;
+    gpa = (gpa + GUEST_PAGE_SIZE - 1) & -(uint64_t)GUEST_PAGE_SIZE;
+    end &= -(uint64_t)GUEST_PAGE_SIZE;
+    while (gpa < end) {
+        uint64_t run;
+        uint8_t *host = address_space_host(space, gpa, true, &run);
+        if (!host) { /* not RAM here: look again at the next page */
+            gpa += GUEST_PAGE_SIZE;
+            continue;
+        }
+        run = MIN(run, end - gpa) & -(uint64_t)GUEST_PAGE_SIZE;
+        if (!run)
+            run = GUEST_PAGE_SIZE;
+        else
+            host_discard(host, run);
+        ram_written(space, gpa, run);
+        gpa += run;
+    }
+}
+
 void guest_ram_map(struct guest_ram *ram, struct address_space *space)
 {
     address_space_add(space, &ram->low);

@@ -37,13 +37,13 @@ enum region_kind {
     REGION_ROM, /* host memory; guest writes go to ops->write, or without ops are dropped */
 };
 
-/* A register a write to which does nothing but signal an eventfd, so that the kernel can do it without
- * leaving the guest (KVM_IOEVENTFD). Engines that do not look at these call the region's write(),
- * which does the same. */
+/* A register a write to which does nothing but signal an eventfd, so that the kernel can do it
+ * without leaving the guest (KVM_IOEVENTFD). Engines that do not look at these call the region's
+ * write(), which does the same. */
 struct region_event {
     uint64_t offset;
-    unsigned size;    /* of the write: 1, 2, 4 or 8; 0: any */
-    bool match;       /* only if `value` is written */
+    unsigned size; /* of the write: 1, 2, 4 or 8; 0: any */
+    bool match;    /* only if `value` is written */
     uint64_t value;
     int fd;
 };
@@ -52,11 +52,11 @@ struct region_event {
 struct region {
     const char *name; /* [const] for listings */
     enum region_kind kind;
-    uint64_t base, size;          /* [const] while mapped */
-    int priority;                 /* higher hides lower where they overlap */
-    const struct region_ops *ops; /* REGION_IO */
-    struct device *dev;           /* REGION_IO: whose lock is taken, passed to ops */
-    uint8_t *host;                /* REGION_RAM/ROM: page aligned */
+    uint64_t base, size;               /* [const] while mapped */
+    int priority;                      /* higher hides lower where they overlap */
+    const struct region_ops *ops;      /* REGION_IO */
+    struct device *dev;                /* REGION_IO: whose lock is taken, passed to ops */
+    uint8_t *host;                     /* REGION_RAM/ROM: page aligned */
     const struct region_event *events; /* [const] while mapped; REGION_IO */
     unsigned event_count;
 };
@@ -128,6 +128,10 @@ void ram_written_listen(struct address_space *space,
 
 /* Any thread: what a device calls that has written to RAM through host addresses. */
 void ram_written(struct address_space *space, uint64_t gpa, uint64_t length);
+
+/* Any thread: the contents of these pages are not wanted any more; their memory goes back to the
+ * host and they read as zeroes from now on. Pages that are not RAM, and parts of pages, stay. */
+void ram_discard(struct address_space *space, uint64_t gpa, uint64_t length);
 
 /* Guest RAM: one memfd named "yado-ram", mapped once, not reserved, not touched. The guest sees
  * [0, below_4g) and [4 GiB, 4 GiB + rest). */

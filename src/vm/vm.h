@@ -113,6 +113,7 @@ struct vm {
     int exit_code;          /* [main] of the process when the loop ends */
     bool ended_by_host;     /* [main] by a signal or the user, not by the guest */
     GPtrArray *listeners;   /* [main] struct vm_listener *, borrowed; NULL: none */
+    struct virtio_balloon *balloon; /* [main] NULL: none */
     GMainLoop *loop;
     atomic_uint asked; /* what vm_request_*() want of the main loop, see vm.c */
     atomic_int asked_exit_code;
