@@ -19,13 +19,13 @@ ninja = ninja -C $(1) --quiet
 export YADO_GUEST := $(abspath $(GUEST))
 
 .DEFAULT_GOAL := all
-.PHONY: all build run guest guest-full disk check bench asan tsan fuzz format install clean distclean help
+.PHONY: all build run guest guest-full disk disk-or-guest check bench asan tsan fuzz format install clean distclean help
 
 all: build
 
 help:
 	@echo 'make            build build/yado'
-	@echo 'make run        build, prepare a small Linux guest and boot it in this terminal'
+	@echo 'make run        build, make a disk with Debian 12 and boot it in this terminal'
 	@echo '                (ARGS="--memory 4G --cpus 2": options of "yado run")'
 	@echo 'make check      run all tests (TESTS="unit/* system/boot": only those)'
 	@echo 'make bench      measure against the native CPU, and QEMU if installed'
@@ -55,13 +55,18 @@ disk:
 	@$(packages) disk
 	@scripts/prepare-disk $(GUEST)/debian.img
 
-run: build guest
-	@$(BUILD)/yado run --append quiet $(ARGS)
+# Where no disk can be made (no user namespaces, say), a smaller guest does.
+disk-or-guest:
+	@$(MAKE) --no-print-directory disk || $(MAKE) --no-print-directory guest
+
+run: build disk-or-guest
+	@$(BUILD)/yado run $(ARGS)
 
 # Without the guest (no network, say) the tests that need it are skipped and listed.
 check: build
 	@$(packages) test
 	@$(MAKE) --no-print-directory guest-full || echo 'Going on without a guest to boot.'
+	@$(MAKE) --no-print-directory disk || echo 'Going on without a disk to boot from.'
 	@$(call ninja,$(BUILD)) check-programs
 	@tests/run --build $(BUILD) --jobs $(JOBS) $(TESTS)
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* `yado run`: Linux with its console in this terminal. Without options it runs the guest that
+/* `yado run`: a system with its console in this terminal. Without options it runs the guest that
  * `make run` prepares. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "cli/cli.h"
+#include "cli/disks.h"
 #include "cli/options.h"
 #include "cli/session.h"
 #include "cli/settings.h"
@@ -95,6 +96,40 @@ APPLY(apply_device)
     return option_result(settings_device(config_of(target), value, error));
 }
 
+/* A path of the user's may contain a comma, which separates options. */
+static bool add_drive(struct session *session, const char *path, const char *options,
+                      GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(path, ",", -1);
+    g_autofree char *escaped = g_strjoinv(",,", parts);
+    g_autofree char *text = g_strdup_printf("file=%s,%s", escaped, options);
+    return disks_add_drive(session->disks, text, session->config->devices->len, error);
+}
+
+APPLY(apply_disk)
+{
+    return option_result(add_drive(target, value, "if=virtio", error));
+}
+
+APPLY(apply_cdrom)
+{
+    struct session *session = target;
+    return option_result(
+        disks_add_short(session->disks, "cdrom", value, session->config->devices->len, error));
+}
+
+APPLY(apply_snapshot)
+{
+    struct session *session = target;
+    session->disks->snapshot = true;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_firmware)
+{
+    return set_string(&config_of(target)->bios, value);
+}
+
 APPLY(apply_log)
 {
     if (!strcmp(value, "help")) {
@@ -147,9 +182,14 @@ APPLY(apply_debug)
 APPLY(answer_help);
 
 static const struct option run_options[] = {
-    { "kernel", "FILE", "kernel (default: the guest that make run prepares)", apply_kernel },
-    { "initrd", "FILE", "initial RAM disk", apply_initrd },
-    { "append", "TEXT", "added to the kernel's command line", apply_append },
+    { "disk", "FILE", "a disk; what is on the first one is started, unless there is --kernel",
+      apply_disk },
+    { "cdrom", "FILE", "a CD or DVD", apply_cdrom },
+    { "snapshot", NULL, "what is written to disks is forgotten at the end", apply_snapshot },
+    { "firmware", "FILE", "firmware (default SeaBIOS)", apply_firmware },
+    { "kernel", "FILE", "Linux kernel to start, without firmware", apply_kernel },
+    { "initrd", "FILE", "its initial RAM disk", apply_initrd },
+    { "append", "TEXT", "added to its command line", apply_append },
     { "memory", "SIZE", "guest memory (default " MEMORY_DEFAULT ")", apply_memory },
     { "cpus", "N", "number of CPUs (default 1)", apply_cpus },
     { "accel", "ENGINE", "kvm or bt; repeated, in order of preference (default kvm, then bt)",
@@ -175,9 +215,10 @@ static const struct option_table run_table = {
 
 APPLY(answer_help)
 {
-    printf("usage: yado run [options]\n\n"
-           "Runs Linux with its console in this terminal. It ends when the guest powers off, or\n"
-           "when Ctrl-] is pressed twice.\n\n");
+    printf(
+        "usage: yado run [options]\n\n"
+        "Runs a system with its console in this terminal. It ends when the guest powers off, or\n"
+        "when Ctrl-] is pressed twice.\n\n");
     options_print_help(&run_table);
     return OPTION_ANSWERED;
 }
@@ -202,17 +243,28 @@ static char *guest_file(const char *file)
     return NULL;
 }
 
-static bool choose_guest(struct vm_config *config, GError **error)
+/* What to start, if the user does not say: the disk with Debian on it, else (or for a command line
+ * of the user's) the small guest. */
+static bool choose_guest(struct session *session, GError **error)
 {
+    struct vm_config *config = session->config;
+    bool boots_disk = session->disks->wishes->len || config->bios;
+
     if (config->kernel)
         return true;
     if (config->initrd)
         return fail(error, "--initrd needs --kernel");
+    if (boots_disk)
+        return !config->append || fail(error, "--append needs --kernel");
+    g_autofree char *disk = config->append ? NULL : guest_file("debian.img");
+    if (disk)
+        return add_drive(session, disk, "if=virtio,format=raw", error);
     config->kernel = guest_file("vmlinuz");
     config->initrd = guest_file("initrd.gz");
     if (config->kernel && config->initrd)
         return true;
-    return fail(error, "there is no prepared guest (make run makes one); choose one with --kernel");
+    return fail(error, "there is no prepared guest (make run makes one); choose one with --disk or "
+                       "--kernel");
 }
 
 /* The console is the serial port. Linux hands on to init, as its environment, what it does not know
@@ -242,12 +294,14 @@ static int run(struct session *session, int argc, char **argv)
     result = options_parse(&run_table, argc, argv, session, &error);
     if (result == OPTION_ANSWERED)
         return 0;
-    if (result == OPTION_BAD || !choose_guest(session->config, &error)) {
+    if (result == OPTION_BAD || !choose_guest(session, &error)) {
         report_error("%s", error->message);
         return 1;
     }
     settings_default_engines(session->config);
-    complete_command_line(session->config);
+    if (session->config->kernel)
+        complete_command_line(session->config);
+    session->config->no_graphics = true;
     g_ptr_array_add(session->serial_texts, g_strdup("mon:stdio"));
     session->monitor_text = g_strdup("none");
     session->keys.escape = 0;
