@@ -70,6 +70,10 @@ void hmp_print_error(struct hmp *hmp, GError *error);
 struct x86_cpu *hmp_cpu(struct hmp *hmp);
 struct x86_cpu *hmp_cpu_index(struct hmp *hmp, uint64_t index);
 
+/* memory.c: 'c' as `x/c` and `print/c` have it; and entries of page tables (opaque: struct vm). */
+void hmp_print_character(struct hmp *hmp, uint8_t c);
+bool hmp_table_read(void *opaque, uint64_t gpa, unsigned size, uint64_t *entry);
+
 /* expression.c: a value, with `*text` moved behind it; false and an error. */
 bool hmp_expression(struct hmp *hmp, const char **text, uint64_t *value, GError **error);
 

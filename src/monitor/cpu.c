@@ -93,8 +93,8 @@ static void print_value(struct hmp *hmp, uint64_t value, char format)
         hmp_print(hmp, "%" PRIu64 "\n", value);
         break;
     case 'c':
-        hmp_print(hmp, g_ascii_isprint(value & 0xff) ? "'%c'\n" : "'\\x%02x'\n",
-                  (int)(value & 0xff));
+        hmp_print_character(hmp, value);
+        hmp_print(hmp, "\n");
         break;
     default:
         hmp_print(hmp, "%" PRId64 "\n", (int64_t)value);

@@ -103,3 +103,86 @@ bool x86_inspect(const struct x86_cpu *cpu, uint64_t linear, x86_table_reader re
         out->gpa &= cpu->a20_mask;
     return mapped;
 }
+
+/* --- all pages ------------------------------------------------------------------------------ */
+
+struct survey {
+    const struct x86_cpu *cpu;
+    x86_table_reader read;
+    void *opaque, *page_opaque;
+    void (*page)(void *opaque, const struct x86_page *page);
+    unsigned tables_left;
+    unsigned entry_bytes, index_bits, linear_bits;
+};
+
+static void survey_page(const struct survey *survey, uint64_t linear, uint64_t entry,
+                        uint64_t allowed, unsigned shift)
+{
+    uint64_t frame = entry & (survey->entry_bytes == 8 ? PTE_ADDRESS : 0xfffff000u);
+    unsigned unused = 64 - survey->linear_bits;
+
+    if (survey->entry_bytes == 4 && shift == 22) /* PSE-36 */
+        frame = (entry & 0xffc00000u) | (entry >> 13 & 0xff) << 32;
+    if (survey->linear_bits > 32) /* canonical */
+        linear = (int64_t)(linear << unused) >> unused;
+    survey->page(survey->page_opaque, &(struct x86_page){
+                                          .linear = linear,
+                                          .gpa = frame & ~((1ull << shift) - 1),
+                                          .entry = entry,
+                                          .allowed = allowed,
+                                          .shift = shift,
+                                      });
+}
+
+/* A table whose entries map 1 << shift bytes each. False: enough. */
+static bool survey_table(struct survey *survey, uint64_t table, uint64_t linear, unsigned shift,
+                         uint64_t allowed)
+{
+    bool may_be_large = shift == 21 || shift == 30 || (shift == 22 && survey->cpu->cr4 & CR4_PSE);
+    /* The four entries of PAE's first table have no W and U bits. */
+    bool pointers = survey->linear_bits == 32 && shift == 30;
+    unsigned count = pointers ? 4 : 1u << survey->index_bits;
+
+    if (!survey->tables_left--)
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t entry, at = linear | (uint64_t)i << shift;
+        uint64_t gpa = (table + i * survey->entry_bytes) & survey->cpu->a20_mask;
+        if (!survey->read(survey->opaque, gpa, survey->entry_bytes, &entry) || !(entry & PTE_P))
+            continue;
+        uint64_t both = pointers ? allowed : allowed & entry;
+        if (shift == 12 || (may_be_large && !pointers && entry & PTE_PS)) {
+            survey_page(survey, at, entry, both, shift);
+        } else if (!survey_table(survey,
+                                 entry & (survey->entry_bytes == 8 ? PTE_ADDRESS : 0xfffff000u), at,
+                                 shift - survey->index_bits, both)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool x86_inspect_all(const struct x86_cpu *cpu, x86_table_reader read, void *opaque,
+                     unsigned tables_max, void (*page)(void *opaque, const struct x86_page *page),
+                     void *page_opaque)
+{
+    struct survey survey = {
+        .cpu = cpu,
+        .read = read,
+        .opaque = opaque,
+        .page = page,
+        .page_opaque = page_opaque,
+        .tables_left = tables_max,
+        .entry_bytes = cpu->cr4 & CR4_PAE ? 8 : 4,
+        .index_bits = cpu->cr4 & CR4_PAE ? 9 : 10,
+        .linear_bits = 32,
+    };
+
+    if (cpu->efer & EFER_LMA) {
+        survey.linear_bits = cpu->cr4 & CR4_LA57 ? 57 : 48;
+        return survey_table(&survey, cpu->cr3 & PTE_ADDRESS, 0, survey.linear_bits - 9, ~0ull);
+    }
+    if (cpu->cr4 & CR4_PAE)
+        return survey_table(&survey, cpu->cr3 & 0xffffffe0u, 0, 30, ~0ull);
+    return survey_table(&survey, cpu->cr3 & 0xfffff000u, 0, 22, ~0ull);
+}

@@ -20,6 +20,18 @@ struct x86_mapping {
 bool x86_inspect(const struct x86_cpu *cpu, uint64_t linear, x86_table_reader read, void *opaque,
                  struct x86_mapping *out);
 
+/* A page that is mapped. `allowed`: the entries of all levels and-ed; `entry`: the last one. */
+struct x86_page {
+    uint64_t linear, gpa, entry, allowed;
+    unsigned shift;
+};
+
+/* Calls `page` for every page mapped by the tables in force, in ascending order; paging is on.
+ * False: there are more than `tables_max` tables, and not all were looked at. */
+bool x86_inspect_all(const struct x86_cpu *cpu, x86_table_reader read, void *opaque,
+                     unsigned tables_max, void (*page)(void *opaque, const struct x86_page *page),
+                     void *page_opaque);
+
 /* The linear address of the next instruction. */
 static inline uint64_t x86_linear_rip(const struct x86_cpu *cpu)
 {

@@ -9,9 +9,12 @@
  *
  * Threads: ioapic_set_pin() and ioapic_eoi() from any thread, under dev.lock. Messages go out with
  * that lock held: local APICs receive by atomic operations and take no device's lock. */
+#include <inttypes.h>
+
 #include "hw/board.h"
 #include "hw/device.h"
 #include "hw/intc/apic.h"
+#include "hw/intc/describe.h"
 #include "util/log.h"
 #include "vm/vm.h"
 
@@ -34,6 +37,7 @@
 #define ENTRY_DELIVERY_SHIFT 8
 #define ENTRY_LOGICAL (1ull << 11)
 #define ENTRY_PENDING (1ull << 12) /* delivery status; ours never waits */
+#define ENTRY_LOW (1ull << 13)     /* kept, see above */
 #define ENTRY_REMOTE_IRR (1ull << 14)
 #define ENTRY_LEVEL (1ull << 15)
 #define ENTRY_MASKED (1ull << 16)
@@ -241,6 +245,39 @@ static void ioapic_unrealize(struct device *dev)
 {
     address_space_remove(dev->vm->memory, &container_of(dev, struct ioapic, dev)->region);
     dev->vm->ioapic = NULL;
+}
+
+static void add_pins(const char *name, uint32_t pins, GString *to)
+{
+    g_string_append_printf(to, "  %s", name);
+    for (unsigned pin = 0; pin < PIN_COUNT; pin++) {
+        if (pins & 1u << pin)
+            g_string_append_printf(to, " %u", pin);
+    }
+    g_string_append(to, pins ? "\n" : " (none)\n");
+}
+
+void ioapic_describe(struct ioapic *ioapic, GString *to)
+{
+    uint32_t remote = 0;
+
+    pthread_mutex_lock(&ioapic->dev.lock);
+    g_string_append_printf(to, "ioapic0: ver=0x%x id=0x%02x sel=0x%02x\n", VERSION_VALUE & 0xff,
+                           ioapic->id, ioapic->select);
+    for (unsigned pin = 0; pin < PIN_COUNT; pin++) {
+        uint64_t entry = ioapic->entries[pin];
+        g_autofree char *delivery = g_ascii_strdown(apic_delivery_name(entry_delivery(entry)), -1);
+        g_string_append_printf(
+            to, "  pin %-2u 0x%016" PRIx64 " dest=%x vec=%-3u %s %-5s %-6s %-6s %s\n", pin, entry,
+            (unsigned)(entry >> ENTRY_DESTINATION_SHIFT), (unsigned)(entry & ENTRY_VECTOR),
+            entry & ENTRY_LOW ? "active-lo" : "active-hi", entry & ENTRY_LEVEL ? "level" : "edge",
+            entry & ENTRY_MASKED ? "masked" : "", delivery,
+            entry & ENTRY_LOGICAL ? "logical" : "physical");
+        remote |= entry & ENTRY_REMOTE_IRR ? 1u << pin : 0;
+    }
+    add_pins("IRR     ", ioapic->lines, to);
+    add_pins("Remote IRR", remote, to);
+    pthread_mutex_unlock(&ioapic->dev.lock);
 }
 
 static const struct state_field ioapic_state[] = {

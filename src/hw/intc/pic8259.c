@@ -15,6 +15,7 @@
 #include "hw/board.h"
 #include "hw/device.h"
 #include "hw/intc/apic.h"
+#include "hw/intc/describe.h"
 #include "util/log.h"
 #include "vm/vm.h"
 
@@ -377,6 +378,20 @@ static void pic_unrealize(struct device *dev)
         address_space_remove(dev->vm->io, &pic->ports[i]);
     address_space_remove(dev->vm->io, &pic->elcr_ports);
     dev->vm->pic = NULL;
+}
+
+void pic_describe(struct pic *pic, GString *to)
+{
+    pthread_mutex_lock(&pic->dev.lock);
+    for (unsigned i = 2; i-- > 0;) {
+        const struct pic_chip *chip = &pic->chips[i];
+        g_string_append_printf(to,
+                               "pic%u: irr=%02x imr=%02x isr=%02x hprio=%u irq_base=%02x rr_sel=%d "
+                               "elcr=%02x fnm=%d\n",
+                               i, chip->irr, chip->imr, chip->isr, (chip->lowest + 1) & 7u,
+                               chip->base, chip->read_isr, chip->elcr, chip->fully_nested);
+    }
+    pthread_mutex_unlock(&pic->dev.lock);
 }
 
 static const struct state_field pic_state[] = {
