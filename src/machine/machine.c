@@ -139,10 +139,9 @@ static bool interrupts_create(struct vm *vm, GError **error)
 
 static bool pc_create(struct vm *vm, GError **error)
 {
-    static const char *const types[] = { "boot",   "isabus-bridge", "rtc",
-                                         "i8042",  "port92",        "post",
-                                         "fw_cfg", "acpi-pm",       "i440FX-pcihost",
-                                         "i440FX", NULL };
+    static const char *const types[] = { "boot",    "isabus-bridge",  "rtc",    "i8042",
+                                         "port92",  "fpu-error",      "post",   "fw_cfg",
+                                         "acpi-pm", "i440FX-pcihost", "i440FX", NULL };
     return interrupts_create(vm, error) && devices_create(vm, types, error)
            && serials_create(vm, error);
 }

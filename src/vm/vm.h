@@ -97,13 +97,14 @@ struct vm {
     struct address_space *smm_memory;
     struct address_space *io; /* 64 Ki ports */
     struct guest_ram ram;
-    struct bus system_bus; /* [main] all others hang below it */
-    struct vcpu **vcpus;   /* config->cpus of them */
+    struct bus system_bus;         /* [main] all others hang below it */
+    struct vcpu **vcpus;           /* config->cpus of them */
     struct acpi_files *acpi_files; /* what firmware reads; NULL: no ACPI */
-    GPtrArray *devices;    /* struct device *, in order of realization; reset walks it */
-    struct pic *pic;       /* NULL with an in-kernel irqchip */
-    struct ioapic *ioapic; /* same */
-    struct irq_line *gsi;  /* 24 lines the board's devices drive (ISA IRQ n = gsi[n]) */
+    GPtrArray *devices;            /* struct device *, in order of realization; reset walks it */
+    struct pic *pic;               /* NULL with an in-kernel irqchip */
+    struct ioapic *ioapic;         /* same */
+    const struct irq_line *ferr;   /* x87 errors with CR0.NE clear; NULL: the board has no way */
+    struct irq_line *gsi;          /* 24 lines the board's devices drive (ISA IRQ n = gsi[n]) */
     /* [atomic] translate one instruction at a time; see vm_translate_again() */
     atomic_bool one_insn;
     atomic_bool a20_off;    /* [atomic] see board_set_a20(); vCPUs take it over on VCPU_ENGINE */

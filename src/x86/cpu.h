@@ -227,11 +227,12 @@ struct x86_cpu {
     bool int_shadow;  /* sti, mov ss: no interrupt before the next instruction is done */
     bool nmi_blocked; /* until iret */
     bool nmi_pending;
+    uint64_t ignne;       /* IGNNE#: x87 errors are ignored while CR0.NE is clear */
     bool smm;             /* in system management mode */
     bool smi_pending;     /* an SMI waits for the end of an instruction, or of this mode */
     bool smm_nmi_blocked; /* in system management mode: nmi_blocked as it was before */
     bool init_pending;    /* an INIT came in system management mode and waits for its end */
-    bool wait_for_sipi; /* application processor between INIT and SIPI */
+    bool wait_for_sipi;   /* application processor between INIT and SIPI */
 
     bool fpu_in_host; /* [BT] guest x87/vector registers are in the host's, not in xsave */
 

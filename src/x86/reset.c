@@ -85,6 +85,7 @@ void x86_cpu_reset(struct x86_cpu *cpu, bool init)
     cpu->cpl = 0;
     cpu->halted = cpu->int_shadow = cpu->nmi_blocked = cpu->nmi_pending = cpu->smm = false;
     cpu->smm_nmi_blocked = cpu->init_pending = false;
+    cpu->ignne = false;
     cpu->wait_for_sipi = cpu->index != 0;
     if (!init) {
         cpu->a20_mask = ~0ull;

@@ -193,7 +193,7 @@ struct bt_control {
     uint32_t cr0, cr4;
     uint64_t xcr0;
 };
-#define CONTROL_CR0 (CR0_MP | CR0_EM | CR0_TS)
+#define CONTROL_CR0 (CR0_MP | CR0_EM | CR0_TS | CR0_NE)
 #define CONTROL_CR4 (CR4_TSD | CR4_OSFXSR | CR4_OSXSAVE | CR4_SMAP)
 
 #define BLOCK_HASH_BITS 16
@@ -379,7 +379,10 @@ struct bt_vcpu {
     bool singly;                   /* next block is to be found with MODE_SINGLY */
     bool step_trap;                /* TF was set when it began */
     uint32_t jump_mode[MMU_COUNT]; /* what the blocks in the jump cache were made for */
-    bool stepping;                 /* the block running is one instruction; #DB is due after it */
+    enum { FERR_NOTHING, FERR_IGNORE, FERR_MASKED } ferr; /* see ferr.c */
+    uint16_t ferr_control;                                /* MASKED: the guest's control word */
+    uint64_t ferr_rip;                                    /* IGNORE: of the instruction */
+    bool stepping; /* the block running is one instruction; #DB is due after it */
 
     /* For a debugger, see breakpoints.c. */
     bool debug_alone; /* the next instruction runs alone, whoever wants it */
@@ -593,6 +596,14 @@ uint64_t bt_tsc_read(struct x86_cpu *cpu);
 uint64_t bt_tsc_to_clock(struct vcpu *vcpu, uint64_t guest_tsc);
 void bt_clock_init(struct bt *bt);
 void bt_pv_update(struct bt_vcpu *v); /* steal time, now and then */
+
+/* ferr.c */
+/* An x87 error at cpu.rip. False: it is an exception. */
+bool bt_ferr_error(struct bt_vcpu *v);
+/* v->ferr is FERR_IGNORE: the instruction at cpu.rip is about to run. True: in a block of its own.
+ */
+bool bt_ferr_begin(struct bt_vcpu *v);
+void bt_ferr_end(struct bt_vcpu *v); /* FERR_MASKED: it has run */
 
 /* signal.c */
 bool bt_signals_init(struct bt *bt, GError **error);

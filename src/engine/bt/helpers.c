@@ -397,6 +397,8 @@ static enum x86_delivery deliver_pending(struct bt_vcpu *v)
     if (v->fault_pending) {
         v->fault_pending = false;
         v->stepping = false;
+        if (unlikely(cpu->fault_vector == VECTOR_MF) && bt_ferr_error(v))
+            return X86_DELIVERED;
         v->debug_hit = cpu->watch_hit = false; /* it is undone */
         return x86_deliver_fault(cpu);
     }
@@ -454,6 +456,8 @@ static uint32_t deliver_events(struct bt_vcpu *v, bool shadow)
 void *bt_next(struct bt_vcpu *v)
 {
     struct x86_cpu *cpu = &v->cpu;
+    if (unlikely(v->ferr == FERR_MASKED))
+        bt_ferr_end(v);
     if (unlikely(deliver_pending(v) == X86_DELIVERY_TRIPLE_FAULT))
         return leave(v, VCPU_EXIT_TRIPLE_FAULT);
     bool debugging = v->bt->debug.active;
@@ -476,6 +480,8 @@ void *bt_next(struct bt_vcpu *v)
         }
         one |= bt_debug_mode(v);
     }
+    if (unlikely(v->ferr == FERR_IGNORE) && bt_ferr_begin(v))
+        one |= MODE_ONE;
     uint32_t mode = bt_current_mode(v) | one;
     if (unlikely(v->singly))
         mode |= MODE_SINGLY;

@@ -108,7 +108,7 @@ static bool guest_fault(struct bt_vcpu *v, const siginfo_t *info, const greg_t *
         return true;
     case VECTOR_DE:
     case VECTOR_UD:
-    case VECTOR_MF: /* also with CR0.NE clear: there is no FERR# pin that leads to IRQ 13 */
+    case VECTOR_MF:
         cpu->fault_vector = gregs[REG_TRAPNO];
         return true;
     case VECTOR_GP:

@@ -232,6 +232,24 @@ static void emit_crossing_check(struct translator *t)
     emit_patch8(e, ok);
 }
 
+/* With the x87 error goes IGNNE#, see ferr.c. */
+static void emit_error_cleared(struct translator *t, const struct insn *insn)
+{
+    switch (insn->info.mnemonic) {
+    case ZYDIS_MNEMONIC_FNCLEX:
+    case ZYDIS_MNEMONIC_FNINIT:
+    case ZYDIS_MNEMONIC_FNSAVE:
+    case ZYDIS_MNEMONIC_FLDENV:
+    case ZYDIS_MNEMONIC_FRSTOR:
+    case ZYDIS_MNEMONIC_FXRSTOR:
+    case ZYDIS_MNEMONIC_FXRSTOR64:
+        emit_store_imm_vcpu(&t->e, CPU_OFFSET(cpu.ignne), 0);
+        break;
+    default:
+        break;
+    }
+}
+
 static void emit_insn(struct translator *t, const struct insn *insn)
 {
     if (t->e.end - t->e.p < 512 || t->map_count + 4 > G_N_ELEMENTS(t->map)) {
@@ -258,6 +276,8 @@ static void emit_insn(struct translator *t, const struct insn *insn)
     }
     translate_execute(t, insn);
 done:
+    if (unlikely(!(t->v->cpu.cr0 & CR0_NE)))
+        emit_error_cleared(t, insn);
     shared_update(t, insn);
 }
 

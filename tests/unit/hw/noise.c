@@ -90,9 +90,9 @@ static void random_event(struct test_board *board, GRand *rand)
 
 int main(void)
 {
-    static const char *const types[] = { "pit",         "rtc",     "i8042",      "port92",
-                                         "post",        "acpi-pm", "isa-serial", "isa-debug-exit",
-                                         "isa-debugcon" };
+    static const char *const types[] = { "pit",          "rtc",      "i8042",      "port92",
+                                         "post",         "acpi-pm",  "isa-serial", "isa-debug-exit",
+                                         "isa-debugcon", "fpu-error" };
     static void (*const actions[])(struct test_board * board, GRand * rand) = {
         random_port, random_port, random_memory, random_msr, random_event,
     };
