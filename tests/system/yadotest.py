@@ -86,11 +86,14 @@ def cpio_entry(number, name, mode, content):
     return entry + bytes(-len(entry) % 4)
 
 
-def initrd_with(programs):
+def initrd_with(programs, modules=False):
     """The small guest's initramfs with more programs, {path in the guest: path here}; the kernel reads
-    one archive after the other. Returns the path of the new file."""
+    one archive after the other. `modules` adds the kernel's. Returns the path of the new file."""
     with open(guest_file("initrd.gz"), "rb") as file:
         base = file.read()
+    if modules:
+        with open(guest_file("modules.gz"), "rb") as file:
+            base += bytes(-len(base) % 4) + file.read()
     entries = b""
     for number, (name, path) in enumerate(programs.items(), 1):
         with open(path, "rb") as file:
