@@ -135,6 +135,8 @@ struct block_driver {
     bool (*amend)(struct block_node *node, json_t *options, bool force, GError **error);
     /* Fails only if it could not be done at all; findings are counted. */
     bool (*check)(struct block_node *node, struct block_check *check, GError **error);
+    /* It was not closed cleanly. */
+    bool (*is_dirty)(struct block_node *node);
     /* For `info`: "format-specific information" with QEMU's names, or NULL. New reference. */
     json_t *(*specific_info)(struct block_node *node);
     /* What the header says about the backing file; NULL without one. Both g_free(). */
@@ -166,6 +168,8 @@ struct block_bitmap_ops {
     bool (*enable)(struct block_node *node, const char *name, bool enable, GError **error);
     bool (*merge)(struct block_node *node, const char *name, struct block_node *source,
                   const char *source_name, GError **error);
+    /* Those of `source` (a node with the same ops) that are consistent. */
+    bool (*copy_all)(struct block_node *source, struct block_node *target, GError **error);
 };
 
 #define BLOCK_DRIVER(symbol) \

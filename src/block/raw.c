@@ -37,7 +37,9 @@ static bool raw_open(struct block_node *node, json_t *options, GError **error)
                     "The sum of offset (%" PRIu64 ") and size (%" PRIu64 ") has to be smaller "
                     "or equal to the actual size of the containing file (%" PRIu64 ")",
                     raw->offset, raw->size, whole);
-    atomic_store(&node->length, raw->size != UINT64_MAX ? raw->size : whole - raw->offset);
+    /* A last sector that the file has only a part of is a sector too. */
+    uint64_t length = raw->size != UINT64_MAX ? raw->size : whole - raw->offset;
+    atomic_store(&node->length, (length + 511) & ~511ull);
     return true;
 }
 

@@ -6,5 +6,6 @@
 
 int cli_system(int argc, char **argv);
 int cli_run(int argc, char **argv);
+int cli_img(int argc, char **argv);
 
 #endif

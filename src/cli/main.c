@@ -21,6 +21,7 @@ static int cli_version(int argc, char **argv);
 static const struct subcommand subcommands[] = {
     { "run", NULL, "runs Linux with its console in this terminal", cli_run },
     { "system", "qemu-system-x86_64", "runs one virtual machine, with QEMU's options", cli_system },
+    { "img", "qemu-img", "makes, converts and checks disk images", cli_img },
     { "help", NULL, "prints this", cli_help },
     { "version", NULL, "prints the version", cli_version },
 };
