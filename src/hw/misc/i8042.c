@@ -1,20 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* i8042: the keyboard controller of a PC (IBM PS/2 Hardware Interface Technical Reference,
- * "Keyboard and Auxiliary Device Controller"), with a keyboard that answers commands but has no
- * keys, and an auxiliary port with nothing plugged in.
+ * "Keyboard and Auxiliary Device Controller"), with a keyboard and a mouse.
  *
- * That is what systems need to probe it without waiting: the controller passes its tests, the
- * keyboard identifies itself, and the mouse's absence is answered at once with the time-out byte
- * that a real controller would give some milliseconds later. The other two uses are the old ways to
- * reset the machine and to gate address line 20, on the output port.
+ *      keyboard --- queue ---+-- translation ---+
+ *      mouse ------ queue ---|------------------+--> output buffer --> port 0x60, interrupt 1 or 12
+ *      own replies ----------+------------------+
  *
- * Bytes for the guest wait in one queue; the output buffer shows its head. Interrupts are edges, so
- * the line falls when a byte is read and rises again with the next one.
+ * The output buffer holds one byte. When it is read, the next one comes: the controller's own
+ * replies first, then the keyboard's, then the mouse's, from those whose interfaces are enabled.
+ * Interrupts are edges, so the line falls when a byte is read and rises again with the next one.
+ * The output port has the old ways to reset the machine and to gate address line 20.
  *
- * Threads: ports on any vCPU's thread, under dev.lock. */
+ * Threads: ports on any vCPU's thread, keys and the mouse on the main loop, all under dev.lock. */
+#include <string.h>
+
 #include "hw/board.h"
 #include "hw/device.h"
+#include "hw/input/keys.h"
+#include "hw/input/ps2.h"
 #include "util/log.h"
+#include "util/timer.h"
 #include "vm/vm.h"
 
 #define STATUS_OUTPUT_FULL 0x01
@@ -22,7 +27,6 @@
 #define STATUS_COMMAND 0x08 /* the last byte written was a command */
 #define STATUS_UNLOCKED 0x10
 #define STATUS_AUX 0x20 /* the byte in the buffer is the auxiliary port's */
-#define STATUS_TIMEOUT 0x40
 
 #define MODE_KEYBOARD_INTERRUPT 0x01 /* the controller's "command byte" */
 #define MODE_AUX_INTERRUPT 0x02
@@ -36,11 +40,7 @@
 #define OUTPUT_KEYBOARD_FULL 0x10
 #define OUTPUT_AUX_FULL 0x20
 
-#define REPLY_ACK 0xfa
-#define REPLY_RESEND 0xfe /* also what a port without device times out with */
-#define REPLY_SELF_TEST_OK 0xaa
-
-#define QUEUE_SIZE 16
+#define REPLIES_MAX 8
 
 enum port_offset { PORT_DATA = 0, PORT_COMMAND = 4 };
 
@@ -48,107 +48,77 @@ struct i8042 {
     struct device dev;
     struct region data, command;
     struct irq_line keyboard_irq, aux_irq;
+    struct timer release_timer; /* of keys_send() */
     /* [dev.lock] */
     uint8_t mode, output_port;
-    uint8_t pending_command;  /* controller command that waits for its data byte, or 0 */
-    uint8_t keyboard_command; /* keyboard command that waits for its parameter, or 0 */
-    uint8_t scan_code_set;
+    uint8_t pending_command; /* controller command that waits for its data byte, or 0 */
     bool last_was_command;
-    uint8_t queue[QUEUE_SIZE], queue_flags[QUEUE_SIZE]; /* byte and its status bits */
-    uint8_t queue_head, queue_count;
-    uint8_t last_data; /* an empty buffer shows what was read last */
+    bool output_full;
+    uint8_t output, output_flags; /* the output buffer; its status bits */
+    uint8_t replies[REPLIES_MAX], reply_flags[REPLIES_MAX], reply_count;
+    bool released; /* the translation has seen the prefix of a key that is released */
+    struct ps2_keyboard keyboard;
+    struct ps2_mouse mouse;
+    unsigned held[KEYS_MAX], held_count; /* by keys_send(), until the timer fires */
 };
 
-/* --- output queue ---------------------------------------------------------------------------- */
+/* --- output buffer --------------------------------------------------------------------------- */
+
+static bool keyboard_take(struct i8042 *kbc, uint8_t *byte)
+{
+    if (kbc->mode & MODE_KEYBOARD_DISABLED)
+        return false;
+    while (ps2_queue_take(&kbc->keyboard.queue, byte))
+        if (!(kbc->mode & MODE_TRANSLATE) || ps2_translate(byte, &kbc->released))
+            return true;
+    return false;
+}
+
+static bool output_next(struct i8042 *kbc, uint8_t *byte, uint8_t *flags)
+{
+    *flags = 0;
+    if (kbc->reply_count) {
+        *byte = kbc->replies[0];
+        *flags = kbc->reply_flags[0];
+        kbc->reply_count--;
+        memmove(kbc->replies, kbc->replies + 1, kbc->reply_count);
+        memmove(kbc->reply_flags, kbc->reply_flags + 1, kbc->reply_count);
+        return true;
+    }
+    if (keyboard_take(kbc, byte))
+        return true;
+    *flags = STATUS_AUX;
+    return !(kbc->mode & MODE_AUX_DISABLED) && ps2_queue_take(&kbc->mouse.queue, byte);
+}
 
 static void i8042_update(struct i8042 *kbc)
 {
-    bool full = kbc->queue_count;
-    bool aux = full && (kbc->queue_flags[kbc->queue_head] & STATUS_AUX);
-    irq_set(&kbc->keyboard_irq, full && !aux && (kbc->mode & MODE_KEYBOARD_INTERRUPT));
-    irq_set(&kbc->aux_irq, aux && (kbc->mode & MODE_AUX_INTERRUPT));
+    if (!kbc->output_full)
+        kbc->output_full = output_next(kbc, &kbc->output, &kbc->output_flags);
+    bool aux = kbc->output_flags & STATUS_AUX;
+    irq_set(&kbc->keyboard_irq, kbc->output_full && !aux && (kbc->mode & MODE_KEYBOARD_INTERRUPT));
+    irq_set(&kbc->aux_irq, kbc->output_full && aux && (kbc->mode & MODE_AUX_INTERRUPT));
 }
 
-/* More than the queue holds is lost, as a keyboard's buffer loses keys. */
 static void i8042_push(struct i8042 *kbc, uint8_t byte, uint8_t flags)
 {
-    if (kbc->queue_count == QUEUE_SIZE)
+    if (kbc->reply_count == REPLIES_MAX)
         return;
-    unsigned tail = (kbc->queue_head + kbc->queue_count++) % QUEUE_SIZE;
-    kbc->queue[tail] = byte;
-    kbc->queue_flags[tail] = flags;
-    i8042_update(kbc);
+    kbc->replies[kbc->reply_count] = byte;
+    kbc->reply_flags[kbc->reply_count++] = flags;
 }
 
+/* An empty buffer shows what was read last. */
 static uint8_t i8042_pop(struct i8042 *kbc)
 {
-    if (kbc->queue_count) {
-        kbc->last_data = kbc->queue[kbc->queue_head];
-        kbc->queue_head = (kbc->queue_head + 1) % QUEUE_SIZE;
-        kbc->queue_count--;
+    if (kbc->output_full) {
+        kbc->output_full = false;
         irq_set(&kbc->keyboard_irq, false); /* an edge per byte */
         irq_set(&kbc->aux_irq, false);
-        i8042_update(kbc);
     }
-    return kbc->last_data;
-}
-
-/* --- keyboard -------------------------------------------------------------------------------- */
-
-static void keyboard_reply(struct i8042 *kbc, uint8_t byte)
-{
-    i8042_push(kbc, byte, 0);
-}
-
-/* The parameter of an earlier command. */
-static void keyboard_parameter(struct i8042 *kbc, uint8_t command, uint8_t value)
-{
-    keyboard_reply(kbc, REPLY_ACK);
-    if (command != 0xf0)
-        return; /* lamps (0xed), repeat rate (0xf3): nothing to do without keys */
-    if (value == 0)
-        keyboard_reply(kbc, kbc->scan_code_set);
-    else if (value <= 3)
-        kbc->scan_code_set = value;
-}
-
-static void keyboard_write(struct i8042 *kbc, uint8_t value)
-{
-    if (kbc->keyboard_command && value < 0xed) { /* a command ends the wait for a parameter */
-        keyboard_parameter(kbc, kbc->keyboard_command, value);
-        kbc->keyboard_command = 0;
-        return;
-    }
-    kbc->keyboard_command = 0;
-    switch (value) {
-    case 0xed: /* lamps */
-    case 0xf0: /* scan code set */
-    case 0xf3: /* repeat rate */
-        kbc->keyboard_command = value;
-        keyboard_reply(kbc, REPLY_ACK);
-        break;
-    case 0xee: /* echo */
-        keyboard_reply(kbc, 0xee);
-        break;
-    case 0xf2: /* identify: an MF2 keyboard */
-        keyboard_reply(kbc, REPLY_ACK);
-        keyboard_reply(kbc, 0xab);
-        keyboard_reply(kbc, 0x83);
-        break;
-    case 0xf4: /* enable, disable, defaults, key types */
-    case 0xf5:
-    case 0xf6 ... 0xfa:
-        keyboard_reply(kbc, REPLY_ACK);
-        break;
-    case 0xff: /* reset */
-        kbc->scan_code_set = 2;
-        keyboard_reply(kbc, REPLY_ACK);
-        keyboard_reply(kbc, REPLY_SELF_TEST_OK);
-        break;
-    default:
-        keyboard_reply(kbc, REPLY_RESEND);
-        break;
-    }
+    uint8_t byte = kbc->output;
+    i8042_update(kbc);
+    return byte;
 }
 
 /* --- controller ------------------------------------------------------------------------------ */
@@ -166,9 +136,8 @@ static uint8_t i8042_read_output_port(const struct i8042 *kbc)
     uint8_t value = kbc->output_port & ~(OUTPUT_KEYBOARD_FULL | OUTPUT_AUX_FULL | OUTPUT_A20);
     if (!atomic_load(&kbc->dev.vm->a20_off)) /* port 0x92 has a say, too */
         value |= OUTPUT_A20;
-    if (kbc->queue_count)
-        value |=
-            kbc->queue_flags[kbc->queue_head] & STATUS_AUX ? OUTPUT_AUX_FULL : OUTPUT_KEYBOARD_FULL;
+    if (kbc->output_full)
+        value |= kbc->output_flags & STATUS_AUX ? OUTPUT_AUX_FULL : OUTPUT_KEYBOARD_FULL;
     return value;
 }
 
@@ -189,7 +158,8 @@ static void i8042_write_command(struct i8042 *kbc, uint8_t command)
         i8042_push(kbc, 0x00, 0);
         break; /* auxiliary port's wires: good */
     case 0xaa: /* self test */
-        kbc->queue_count = 0;
+        kbc->reply_count = 0;
+        kbc->output_full = false;
         kbc->mode |= MODE_SYSTEM;
         i8042_push(kbc, 0x55, 0);
         break;
@@ -250,11 +220,12 @@ static void i8042_write_data(struct i8042 *kbc, uint8_t value)
         i8042_push(kbc, value, STATUS_AUX);
         break;
     case 0xd4:
-        i8042_push(kbc, REPLY_RESEND, STATUS_AUX | STATUS_TIMEOUT);
+        kbc->mode &= ~MODE_AUX_DISABLED; /* as with the keyboard */
+        ps2_mouse_write(&kbc->mouse, value);
         break;
     default:
         kbc->mode &= ~MODE_KEYBOARD_DISABLED; /* sending to the keyboard enables it */
-        keyboard_write(kbc, value);
+        ps2_keyboard_write(&kbc->keyboard, value);
         break;
     }
     i8042_update(kbc);
@@ -264,8 +235,8 @@ static uint8_t i8042_status(const struct i8042 *kbc)
 {
     uint8_t status = STATUS_UNLOCKED | (kbc->mode & MODE_SYSTEM ? STATUS_SYSTEM : 0)
                      | (kbc->last_was_command ? STATUS_COMMAND : 0);
-    if (kbc->queue_count)
-        status |= STATUS_OUTPUT_FULL | kbc->queue_flags[kbc->queue_head];
+    if (kbc->output_full)
+        status |= STATUS_OUTPUT_FULL | kbc->output_flags;
     return status;
 }
 
@@ -293,6 +264,75 @@ static void i8042_write_command_port(struct device *dev, uint64_t offset, uint64
     struct i8042 *kbc = container_of(dev, struct i8042, dev);
     kbc->last_was_command = true;
     i8042_write_command(kbc, value);
+}
+
+/* --- keys and mouse -------------------------------------------------------------------------- */
+
+static void keys_release(struct i8042 *kbc)
+{
+    while (kbc->held_count)
+        ps2_keyboard_key(&kbc->keyboard, kbc->held[--kbc->held_count], false);
+    i8042_update(kbc);
+}
+
+static void release_fired(void *opaque)
+{
+    struct i8042 *kbc = opaque;
+    pthread_mutex_lock(&kbc->dev.lock);
+    keys_release(kbc);
+    pthread_mutex_unlock(&kbc->dev.lock);
+}
+
+static struct i8042 *i8042_find(struct vm *vm, const char *what, GError **error)
+{
+    struct device *dev = board_find(vm, "i8042");
+    if (!dev)
+        fail(error, "this machine has no %s", what);
+    return dev ? container_of(dev, struct i8042, dev) : NULL;
+}
+
+bool keys_send(struct vm *vm, const unsigned *codes, unsigned count, unsigned hold_ms,
+               GError **error)
+{
+    struct i8042 *kbc = i8042_find(vm, "keyboard", error);
+    if (!kbc)
+        return false;
+    pthread_mutex_lock(&kbc->dev.lock);
+    keys_release(kbc); /* those of an earlier call */
+    for (unsigned i = 0; i < count && i < KEYS_MAX; i++) {
+        ps2_keyboard_key(&kbc->keyboard, codes[i], true);
+        kbc->held[kbc->held_count++] = codes[i];
+    }
+    i8042_update(kbc);
+    pthread_mutex_unlock(&kbc->dev.lock);
+    timer_arm(&kbc->release_timer, clock_now_ns() + hold_ms * 1000000ull);
+    return true;
+}
+
+bool mouse_send(struct vm *vm, int dx, int dy, int dz, GError **error)
+{
+    struct i8042 *kbc = i8042_find(vm, "mouse", error);
+    if (!kbc)
+        return false;
+    pthread_mutex_lock(&kbc->dev.lock);
+    ps2_mouse_event(&kbc->mouse, dx, dy, dz, kbc->mouse.buttons);
+    i8042_update(kbc);
+    pthread_mutex_unlock(&kbc->dev.lock);
+    return true;
+}
+
+/* The monitor counts the middle button before the right one. */
+bool mouse_set_buttons(struct vm *vm, unsigned buttons, GError **error)
+{
+    struct i8042 *kbc = i8042_find(vm, "mouse", error);
+    if (!kbc)
+        return false;
+    buttons = (buttons & 1) | (buttons >> 2 & 1) << 1 | (buttons >> 1 & 1) << 2;
+    pthread_mutex_lock(&kbc->dev.lock);
+    ps2_mouse_event(&kbc->mouse, 0, 0, 0, buttons);
+    i8042_update(kbc);
+    pthread_mutex_unlock(&kbc->dev.lock);
+    return true;
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -329,6 +369,7 @@ static bool i8042_realize(struct device *dev, GError **error)
         .ops = &command_ops,
         .dev = dev,
     };
+    timer_init(&kbc->release_timer, release_fired, kbc);
     address_space_add(dev->vm->io, &kbc->data);
     address_space_add(dev->vm->io, &kbc->command);
     return true;
@@ -340,10 +381,11 @@ static void i8042_reset(struct device *dev)
     /* As firmware leaves it: without firmware, systems look at it all the same. */
     kbc->mode = MODE_KEYBOARD_INTERRUPT | MODE_AUX_INTERRUPT | MODE_SYSTEM | MODE_TRANSLATE;
     kbc->output_port = 0xcf; /* not in reset, A20 open */
-    kbc->pending_command = kbc->keyboard_command = 0;
-    kbc->scan_code_set = 2;
-    kbc->last_was_command = false;
-    kbc->queue_head = kbc->queue_count = kbc->last_data = 0;
+    kbc->pending_command = kbc->reply_count = kbc->output = kbc->output_flags = 0;
+    kbc->last_was_command = kbc->output_full = kbc->released = false;
+    ps2_keyboard_reset(&kbc->keyboard);
+    ps2_mouse_reset(&kbc->mouse);
+    kbc->held_count = 0;
     board_set_a20(dev->vm, true);
     i8042_update(kbc);
 }
@@ -351,6 +393,7 @@ static void i8042_reset(struct device *dev)
 static void i8042_unrealize(struct device *dev)
 {
     struct i8042 *kbc = container_of(dev, struct i8042, dev);
+    timer_cancel(&kbc->release_timer);
     address_space_remove(dev->vm->io, &kbc->data);
     address_space_remove(dev->vm->io, &kbc->command);
 }
@@ -359,14 +402,37 @@ static const struct state_field i8042_state[] = {
     STATE(U8, struct i8042, mode, .since = 1),
     STATE(U8, struct i8042, output_port, .since = 1),
     STATE(U8, struct i8042, pending_command, .since = 1),
-    STATE(U8, struct i8042, keyboard_command, .since = 1),
-    STATE(U8, struct i8042, scan_code_set, .since = 1),
     STATE(BOOL, struct i8042, last_was_command, .since = 1),
-    STATE(BYTES, struct i8042, queue, .since = 1),
-    STATE(BYTES, struct i8042, queue_flags, .since = 1),
-    STATE(U8, struct i8042, queue_head, .since = 1),
-    STATE(U8, struct i8042, queue_count, .since = 1),
-    STATE(U8, struct i8042, last_data, .since = 1),
+    STATE(BOOL, struct i8042, output_full, .since = 1),
+    STATE(U8, struct i8042, output, .since = 1),
+    STATE(U8, struct i8042, output_flags, .since = 1),
+    STATE(BYTES, struct i8042, replies, .since = 1),
+    STATE(BYTES, struct i8042, reply_flags, .since = 1),
+    STATE(U8, struct i8042, reply_count, .since = 1),
+    STATE(BOOL, struct i8042, released, .since = 1),
+    STATE(BYTES, struct i8042, keyboard.queue.bytes, .since = 1),
+    STATE(U8, struct i8042, keyboard.queue.head, .since = 1),
+    STATE(U8, struct i8042, keyboard.queue.count, .since = 1),
+    STATE(U8, struct i8042, keyboard.command, .since = 1),
+    STATE(U8, struct i8042, keyboard.scan_code_set, .since = 1),
+    STATE(U8, struct i8042, keyboard.lamps, .since = 1),
+    STATE(U8, struct i8042, keyboard.repeat_rate, .since = 1),
+    STATE(BOOL, struct i8042, keyboard.scanning, .since = 1),
+    STATE(BYTES, struct i8042, mouse.queue.bytes, .since = 1),
+    STATE(U8, struct i8042, mouse.queue.head, .since = 1),
+    STATE(U8, struct i8042, mouse.queue.count, .since = 1),
+    STATE(U8, struct i8042, mouse.command, .since = 1),
+    STATE(U8, struct i8042, mouse.id, .since = 1),
+    STATE(U8, struct i8042, mouse.status, .since = 1),
+    STATE(U8, struct i8042, mouse.resolution, .since = 1),
+    STATE(U8, struct i8042, mouse.rate, .since = 1),
+    STATE(BYTES, struct i8042, mouse.last_rates, .since = 1),
+    STATE(BOOL, struct i8042, mouse.wrap, .since = 1),
+    STATE(U8, struct i8042, mouse.buttons, .since = 1),
+    STATE(U8, struct i8042, mouse.reported_buttons, .since = 1),
+    STATE(U32, struct i8042, mouse.x, .since = 1),
+    STATE(U32, struct i8042, mouse.y, .since = 1),
+    STATE(U32, struct i8042, mouse.wheel, .since = 1),
     {},
 };
 
