@@ -8,6 +8,7 @@
 #include "hw/board.h"
 #include "hw/misc/fw_cfg.h"
 #include "machine/acpi.h"
+#include "machine/boot_order.h"
 #include "util/keyval.h"
 #include "vm/vm.h"
 
@@ -158,6 +159,12 @@ static bool splash_add(struct fw_cfg *cfg, const char *path, GError **error)
 static bool describe_boot(struct vm *vm, struct fw_cfg *cfg, GError **error)
 {
     const struct boot_config *boot = &vm->config->boot;
+    g_autoptr(GError) reason = NULL;
+    GBytes *order = boot_order_make(vm, boot->strict, &reason);
+    if (reason)
+        return fail(error, "%s", reason->message);
+    if (order)
+        fw_cfg_add_file(cfg, "bootorder", order);
     fw_cfg_set_number(cfg, FW_CFG_BOOT_MENU, boot->menu, 2);
     if (boot->splash_time_ms >= 0)
         fw_cfg_add_number(cfg, "etc/boot-menu-wait", boot->splash_time_ms, 2);

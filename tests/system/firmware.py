@@ -9,6 +9,7 @@ import tempfile
 from yadotest import ENGINE, Machine, attempt, done, kvm_missing, ok, run, skip
 
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
+GRUB = "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
 FOLDER = tempfile.mkdtemp()
 
 
@@ -42,6 +43,31 @@ def menu():
     with Machine(["-boot", "menu=on,splash-time=60000"], kernel=None) as machine:
         machine.expect("Press ESC for boot menu")
         ok(True, "-boot menu=on: SeaBIOS offers its menu")
+
+
+def boot_order():
+    path, options = debug_console("order")
+    disks = []
+    for index, name in ((7, "a"), (2, "b")):
+        disks += ["-drive", f"if=none,id={name},format=raw,file=" + made(name, bytes(1 << 20)),
+                  "-device", f"virtio-blk-pci,drive={name},addr={index},bootindex={index}"]
+    with Machine([*options, *disks, "-boot", "strict=on"], kernel=None) as machine:
+        machine.expect("No bootable device")
+    with open(path, encoding="utf-8", errors="replace") as file:
+        log = file.read()
+    lines = [line.partition(" ")[2] for line in log.splitlines() if "/pci@i0cf8/scsi" in line]
+    ok(lines == ["/pci@i0cf8/scsi@2/disk@0,0", "/pci@i0cf8/scsi@7/disk@0,0"],
+       "bootindex: SeaBIOS is given paths in their order", log)
+    refused("a bootindex given twice", [word.replace("bootindex=2", "bootindex=7")
+                                        for word in disks], ["bootindex 7"])
+
+
+def grub():
+    with Machine(["-drive", f"if=none,id=x,file={GRUB},format=raw,readonly=on", "-device",
+                  "virtio-blk-pci,drive=x"], kernel=None) as machine:
+        machine.expect("GNU GRUB")
+        machine.expect("highlighted entry")
+        ok(True, "GRUB's rescue disk shows its menu on the serial line")
 
 
 def refused(name, options, words):
@@ -82,6 +108,11 @@ if os.path.exists(SEABIOS):
         attempt("SeaBIOS on kvm", seabios, "kvm")
     attempt("the boot menu", menu)
     folders()
+    attempt("bootindex", boot_order)
+    if os.path.exists(GRUB):
+        attempt("GRUB", grub)
+    else:
+        skip("GRUB", "package grub-rescue-pc is not installed")
 else:
     skip("SeaBIOS", "package seabios is not installed")
 done()

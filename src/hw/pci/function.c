@@ -362,6 +362,24 @@ static char *function_describe(const struct device *dev)
     return g_string_free(text, FALSE);
 }
 
+/* Open Firmware's name for a class of functions; NULL: there is none. (PCI Bus Binding to IEEE
+ * 1275, 2.5) */
+static const char *class_firmware_name(uint16_t class)
+{
+    static const struct {
+        uint16_t class;
+        const char *name;
+    } names[] = {
+        { 0x0100, "scsi" }, { 0x0101, "ide" },        { 0x0102, "fdc" },
+        { 0x0104, "raid" }, { 0x0200, "ethernet" },   { 0x0300, "display" },
+        { 0x0601, "isa" },  { 0x0604, "pci-bridge" }, { 0x0c03, "usb" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+        if (names[i].class == class)
+            return names[i].name;
+    return NULL;
+}
+
 static char *function_firmware_node(const struct device *dev)
 {
     const struct pci_function *function = container_of(dev, struct pci_function, dev);
@@ -369,8 +387,8 @@ static char *function_firmware_node(const struct device *dev)
     unsigned slot = pci_slot(function), number = function->devfn & 7;
     g_autofree char *generic =
         g_strdup_printf("pci%04x,%04x", function->pci->vendor, function->pci->device);
-    if (function->pci->bridge)
-        name = "pci-bridge";
+    if (!name)
+        name = class_firmware_name(load_le(function->config + PCI_REVISION + 2, 2));
     return number ? g_strdup_printf("%s@%x,%x", name ? name : generic, slot, number)
                   : g_strdup_printf("%s@%x", name ? name : generic, slot);
 }
