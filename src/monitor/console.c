@@ -6,19 +6,17 @@
 
 #include "chardev/chardev.h"
 #include "monitor/hmp.h"
+#include "monitor/readline.h"
 #include "util/version.h"
 
-#define LINE_BYTES 256
-#define PROMPT "(qemu) "
+#define INPUT_BYTES 256
 
 struct monitor {
     struct vm *vm;
     struct chardev *chardev;
-    char line[LINE_BYTES];
-    size_t length;
+    struct readline *readline;
     unsigned cpu; /* the chosen vCPU */
     bool greeted;
-    bool in_escape; /* inside a terminal's key sequence, which is ignored */
 };
 
 static void print(struct monitor *monitor, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -32,61 +30,47 @@ static void print(struct monitor *monitor, const char *format, ...)
     chardev_write(monitor->chardev, text, strlen(text));
 }
 
-static void run_line(struct monitor *monitor)
+/* --- what the line editor asks of us --- */
+
+static void line_write(void *opaque, const char *text, size_t length)
 {
-    g_autofree char *answer = hmp_execute(monitor->vm, &monitor->cpu, monitor->line);
+    struct monitor *monitor = opaque;
+    chardev_write(monitor->chardev, text, length);
+}
+
+static void line_run(void *opaque, const char *line)
+{
+    struct monitor *monitor = opaque;
+    g_autofree char *answer = hmp_execute(monitor->vm, &monitor->cpu, line);
     g_auto(GStrv) lines = g_strsplit(answer, "\n", -1);
     g_autofree char *text = g_strjoinv("\r\n", lines);
     chardev_write(monitor->chardev, text, strlen(text));
 }
 
-/* --- the line --- */
-
-static void line_done(struct monitor *monitor)
+static char **line_complete(void *opaque, const char *start)
 {
-    print(monitor, "\r\n");
-    monitor->line[monitor->length] = '\0';
-    run_line(monitor);
-    monitor->length = 0;
-    print(monitor, PROMPT);
+    return hmp_complete(start);
 }
 
-static void line_erase(struct monitor *monitor)
-{
-    monitor->length--;
-    print(monitor, "\b \b");
-}
+static const struct readline_ops line_ops = {
+    .write = line_write,
+    .run = line_run,
+    .complete = line_complete,
+};
 
-static void line_key(struct monitor *monitor, uint8_t key)
-{
-    if (monitor->in_escape) {
-        /* ESC [ … letter, or ESC letter */
-        monitor->in_escape = key == '[' || !g_ascii_isalpha(key);
-    } else if (key == '\r' || key == '\n') {
-        line_done(monitor);
-    } else if (key == 0x1b) {
-        monitor->in_escape = true;
-    } else if (key == 0x7f || key == '\b') {
-        if (monitor->length)
-            line_erase(monitor);
-    } else if (key == 0x15 || key == 0x03) { /* Ctrl-U, Ctrl-C */
-        while (monitor->length)
-            line_erase(monitor);
-    } else if (key >= ' ' && monitor->length < LINE_BYTES - 1) {
-        monitor->line[monitor->length++] = key;
-        print(monitor, "%c", key);
-    }
-}
+/* --- what the chardev does --- */
 
 static size_t monitor_can_receive(void *opaque)
 {
-    return LINE_BYTES;
+    return INPUT_BYTES;
 }
 
 static void monitor_receive(void *opaque, const uint8_t *data, size_t length)
 {
+    struct monitor *monitor = opaque;
+
     for (size_t i = 0; i < length; i++)
-        line_key(opaque, data[i]);
+        readline_key(monitor->readline, data[i]);
 }
 
 static void monitor_event(void *opaque, enum chardev_event event)
@@ -99,7 +83,7 @@ static void monitor_event(void *opaque, enum chardev_event event)
         print(monitor, "QEMU " QEMU_VERSION " (Yado " YADO_VERSION
                        ") monitor - type 'help' for more information\r\n");
     monitor->greeted = true;
-    print(monitor, PROMPT);
+    readline_show(monitor->readline);
 }
 
 static const struct chardev_frontend monitor_frontend = {
@@ -113,13 +97,17 @@ struct monitor *monitor_new(struct vm *vm, struct chardev *chardev, GError **err
     struct monitor *monitor = g_new0(struct monitor, 1);
     monitor->vm = vm;
     monitor->chardev = chardev;
+    monitor->readline = readline_new("(qemu) ", &line_ops, monitor);
     if (chardev_attach(chardev, &monitor_frontend, monitor, error))
         return monitor;
-    g_free(monitor);
+    monitor_free(monitor);
     return NULL;
 }
 
 void monitor_free(struct monitor *monitor)
 {
+    if (!monitor)
+        return;
+    readline_free(monitor->readline);
     g_free(monitor);
 }
