@@ -292,10 +292,13 @@ bool boot_kernel(const struct boot *boot, GError **error)
     bios_data_write(boot);
     if (boot_linux_detect(head, size))
         return boot_linux(boot, head, size, error);
+    if (boot_multiboot_detect(head, size))
+        return boot_multiboot(boot, head, size, error);
     if (boot_pvh_detect(head, size))
         return boot_pvh(boot, head, size, error);
-    return fail(error,
-                "-kernel: '%s' is neither a Linux bzImage nor an ELF file; firmware images "
-                "are given with -bios",
-                boot->kernel.path);
+    return fail(
+        error,
+        "-kernel: '%s' is neither a Linux bzImage nor a multiboot or ELF file; firmware images "
+        "are given with -bios",
+        boot->kernel.path);
 }

@@ -31,10 +31,18 @@ struct boot_file {
     uint64_t size;
 };
 
+struct boot_module {
+    struct boot_file file;
+    char *command_line; /* the file's name and what follows it */
+};
+#define BOOT_MODULES_MAX 64u
+
 struct boot {
     struct guest_ram *ram;
     struct x86_cpu *cpu; /* the first CPU, in its reset state; the loader sets it up */
     struct boot_file kernel, initrd;
+    struct boot_module *modules; /* of a multiboot kernel, instead of the initrd */
+    unsigned module_count;
     const char *command_line; /* never NULL */
     uint64_t rsdp;            /* ACPI root pointer; 0: none */
 };
@@ -77,13 +85,23 @@ bool boot_initrd_load(const struct boot *boot, uint64_t kernel_end, uint64_t lim
 void boot_cpu_protected(const struct boot *boot, uint64_t entry);
 void boot_cpu_long(const struct boot *boot, uint64_t entry);
 
+/* "FILE ARGUMENTS,FILE …", a comma in a name written twice: opens them as boot->modules.
+ * boot_modules_close() closes them, in failure too. */
+bool boot_modules_open(struct boot *boot, const char *text, GError **error);
+void boot_modules_close(struct boot *boot);
+/* Is the opened kernel a multiboot one? False and no error if it cannot be read: loading it says
+ * why. */
+bool boot_kernel_takes_modules(const struct boot *boot);
+
 /* Loads boot->kernel, whichever kind it is. */
 bool boot_kernel(const struct boot *boot, GError **error);
 
-/* The two kinds; `head` is the file's start, shorter than BOOT_HEAD_BYTES only if the file is. */
-#define BOOT_HEAD_BYTES 4096u
+/* The three kinds; `head` is the file's start, shorter than BOOT_HEAD_BYTES only if the file is. */
+#define BOOT_HEAD_BYTES 8192u /* where a multiboot header may be */
 bool boot_linux_detect(const uint8_t *head, size_t size);
 bool boot_linux(const struct boot *boot, const uint8_t *head, size_t size, GError **error);
+bool boot_multiboot_detect(const uint8_t *head, size_t size);
+bool boot_multiboot(const struct boot *boot, const uint8_t *head, size_t size, GError **error);
 bool boot_pvh_detect(const uint8_t *head, size_t size);
 bool boot_pvh(const struct boot *boot, const uint8_t *head, size_t size, GError **error);
 

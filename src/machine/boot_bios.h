@@ -6,7 +6,7 @@
 #include "machine/boot.h"
 
 struct boot_bios {
-    uint8_t *rom; /* NULL: none */
+    uint8_t *rom;  /* NULL: none */
     bool borrowed; /* the rom is flash memory, which is mapped by its device */
     uint64_t rom_size, image_size;
     struct region region; /* ends at 4 GiB; the caller maps it */

@@ -73,6 +73,13 @@ static bool boot_realize(struct device *dev, GError **error)
         return firmware_open(source, error);
     if (!boot_file_open(&boot->kernel, "-kernel", config->kernel, error))
         return false;
+    if (config->initrd && boot_kernel_takes_modules(boot)) {
+        if (boot_modules_open(boot, config->initrd, error))
+            return true;
+        boot_modules_close(boot);
+        boot_file_close(&boot->kernel);
+        return false;
+    }
     if (!config->initrd || boot_file_open(&boot->initrd, "-initrd", config->initrd, error))
         return true;
     boot_file_close(&boot->kernel);
@@ -84,6 +91,7 @@ static void boot_unrealize(struct device *dev)
     struct boot_device *source = container_of(dev, struct boot_device, dev);
     boot_file_close(&source->boot.kernel);
     boot_file_close(&source->boot.initrd);
+    boot_modules_close(&source->boot);
     if (source->bios.rom && !source->bios.borrowed)
         address_space_remove(dev->vm->memory, &source->bios.region);
     boot_bios_close(&source->bios);

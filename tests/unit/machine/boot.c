@@ -179,7 +179,7 @@ static void test_bad_bzimages(void)
         { "a file that ends in its header", 0, 1, 0, 0x240, "header" },
         { "more memory than there is", 0x260, 4, 0x7fffffff, 0, "MiB of memory to start" },
         { "a preferred address near the end", 0x25c, 4, 0xffffffff, 0, "MiB of memory to start" },
-        { "no magic", 0x202, 4, 0, 0, "neither a Linux bzImage nor an ELF file" },
+        { "no magic", 0x202, 4, 0, 0, "neither a Linux bzImage nor a multiboot or ELF file" },
         { "a command line too long", 0x238, 4, 5, 0, "at most 5" },
         { "a file of one byte", 0, 1, 0, 1, "neither" },
     };
