@@ -93,7 +93,9 @@ struct engine_ops {
      * debug_check(), which may be NULL: would there be room for all the points? */
     bool (*debug_update)(struct vm *vm, GError **error);
     bool (*debug_check)(struct vm *vm, GError **error);
-    /* NULL: nothing to do. All vCPUs have stopped: memory is to be as the guest made it. */
+    /* NULL: nothing to do. Main loop: all vCPUs are about to go on, or have stopped, after which
+     * memory is to be as the guest made it. */
+    void (*debug_goes)(struct vm *vm);
     void (*debug_stopped)(struct vm *vm);
     /* NULL: nothing is decided ahead. Main loop, vCPUs may run: log categories or vm->one_insn have
      * changed. */

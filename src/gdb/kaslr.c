@@ -7,6 +7,7 @@
  * be at 0xffffffff81000000. Whatever leads into the kernel (where system calls and page faults go,
  * or where it stands) says that there is a kernel at all. (Linux, arch/x86/kernel/head64.c,
  * __startup_64(); Documentation/arch/x86/x86_64/mm.rst) */
+#include <inttypes.h>
 #include <string.h>
 
 #include "gdb/server.h"
@@ -88,6 +89,31 @@ static bool base_find(struct vcpu *vcpu, uint64_t *base)
             return true;
     }
     return false;
+}
+
+static const struct debug_point image = { DEBUG_BREAK_REGION, IMAGE_LOW, IMAGE_HIGH - IMAGE_LOW };
+
+bool gdb_kernel_wait(struct vm *vm, GError **error)
+{
+    return debug_point_add(vm, image, error);
+}
+
+void gdb_kernel_wait_end(struct vm *vm)
+{
+    debug_point_remove(vm, image);
+}
+
+char *gdb_kernel_text(struct vcpu *vcpu)
+{
+    struct gdb_kernel kernel;
+
+    if (!gdb_kernel_find(vcpu, &kernel))
+        return g_strdup_printf("No Linux kernel runs on CPU %u.\n", vcpu->index);
+    return g_strdup_printf("%s%sThe kernel is at 0x%" PRIx64 ", 0x%" PRIx64
+                           " from where it was linked to. To load its symbols there:\n"
+                           "symbol-file vmlinux -o 0x%" PRIx64 "\n",
+                           kernel.version, *kernel.version ? "\n" : "", kernel.base, kernel.offset,
+                           kernel.offset);
 }
 
 bool gdb_kernel_find(struct vcpu *vcpu, struct gdb_kernel *kernel)

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* gdb's `monitor`: the human monitor, and what only makes sense inside a debugger. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "gdb/server.h"
 #include "monitor/hmp.h"
 
-static char *monitor_kaslr(struct gdb_server *server)
+/* "kaslr [wait]" */
+static char *monitor_kaslr(struct gdb_server *server, const char *args)
 {
-    struct gdb_kernel kernel;
+    g_autoptr(GError) error = NULL;
 
-    if (!gdb_kernel_find(server->vcpu, &kernel))
-        return g_strdup("No Linux kernel runs yet on this CPU.\n");
-    return g_strdup_printf("%s%sThe kernel is at 0x%" PRIx64 ", 0x%" PRIx64
-                           " from where it was linked to. To load its symbols there:\n"
-                           "add-symbol-file vmlinux -o 0x%" PRIx64 "\n",
-                           kernel.version, *kernel.version ? "\n" : "", kernel.base, kernel.offset,
-                           kernel.offset);
+    if (!*args)
+        return gdb_kernel_text(server->vcpu);
+    if (strcmp(args, "wait"))
+        return g_strdup("kaslr, or kaslr wait\n");
+    if (!gdb_kernel_wait(server->vm, &error))
+        return g_strdup_printf("%s\n", error->message);
+    return g_strdup("Now continue: it stops where the kernel begins.\n");
 }
 
 /* "arch [auto|i8086|i386|i386:x86-64]" */
@@ -47,8 +47,9 @@ char *gdb_monitor(struct gdb_server *server, const char *line)
     const char *rest = copy;
     unsigned cpu = server->vcpu->index;
 
-    if (!strcmp(copy, "kaslr"))
-        return monitor_kaslr(server);
+    if (gdb_skip(&rest, "kaslr") && (!*rest || *rest == ' '))
+        return monitor_kaslr(server, rest + strspn(rest, " "));
+    rest = copy;
     if (gdb_skip(&rest, "arch") && (!*rest || *rest == ' '))
         return monitor_arch(server, rest + strspn(rest, " "));
     return hmp_execute(server->vm, &cpu, copy);

@@ -40,6 +40,7 @@ static void append_reason(const struct gdb_server *server, GString *to)
     case DEBUG_WATCH_ACCESS:
         g_string_append_printf(to, "%s:%" PRIx64 ";", watches[stop->kind], stop->addr);
         break;
+    case DEBUG_BREAK_REGION:
     case DEBUG_STEP:
         break;
     }

@@ -53,9 +53,16 @@ static void machine_stopped(void *opaque, enum debug_event event, struct vcpu *v
 {
     struct gdb_server *server = opaque;
 
+    bool at_kernel = vcpu && vcpu->debug.stop.kind == DEBUG_BREAK_REGION;
+
     server->last_event = event;
     if (vcpu)
         server->vcpu = vcpu;
+    if (at_kernel) {
+        g_autofree char *text = gdb_kernel_text(vcpu);
+        gdb_kernel_wait_end(server->vm);
+        gdb_console(server, text);
+    }
     if (server->waiting || event == DEBUG_EVENT_END) {
         server->waiting = false;
         gdb_stop_reply(server, event);
@@ -91,7 +98,7 @@ static void client_connected(struct gdb_server *server)
     }
     server->attached = true;
     server->waiting = server->physical = server->step_interrupts = false;
-    server->has_swbreak = server->has_hwbreak = server->stop_at_kernel = false;
+    server->has_swbreak = server->has_hwbreak = false;
     server->arch_wanted = -1;
     server->vcpu = server->vm->vcpus[0];
     server->resumed = NULL;

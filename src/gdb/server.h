@@ -29,7 +29,6 @@ struct gdb_server {
     bool physical;                 /* memory packets mean physical addresses */
     bool has_swbreak, has_hwbreak; /* gdb understands these reasons in a stop reply */
     bool step_interrupts;          /* a step takes interrupts */
-    bool stop_at_kernel;           /* `monitor kaslr wait` */
     struct vcpu *vcpu;             /* that of register and memory packets: the "general thread" */
     struct vcpu *resumed;          /* that of the packets c and s; NULL: the general thread */
     struct gdb_layout layout;
@@ -92,5 +91,11 @@ struct gdb_kernel {
     char version[128]; /* "Linux version …", or empty */
 };
 bool gdb_kernel_find(struct vcpu *vcpu, struct gdb_kernel *kernel);
+/* What to tell the user; the caller frees it. */
+char *gdb_kernel_text(struct vcpu *vcpu);
+/* The machine stops when a kernel executes its first instruction where it stays. False: this engine
+ * cannot do that. */
+bool gdb_kernel_wait(struct vm *vm, GError **error);
+void gdb_kernel_wait_end(struct vm *vm);
 
 #endif

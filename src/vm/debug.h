@@ -24,6 +24,7 @@ struct vcpu;
 enum debug_kind {
     DEBUG_BREAK_SOFT,
     DEBUG_BREAK_HARD,
+    DEBUG_BREAK_REGION, /* the first instruction in [addr, addr + length) executed from now on */
     DEBUG_WATCH_WRITE,
     DEBUG_WATCH_READ,
     DEBUG_WATCH_ACCESS,
@@ -34,13 +35,13 @@ enum debug_kind {
  * any address space. */
 struct debug_point {
     enum debug_kind kind;
-    uint64_t addr, length; /* length of breakpoints: 1 */
+    uint64_t addr, length; /* length of SOFT and HARD breakpoints: 1 */
 };
 
 /* Why a vCPU returned VCPU_EXIT_DEBUG. */
 struct debug_stop {
     enum debug_kind kind;
-    uint64_t addr; /* the breakpoint's; of a watchpoint, the first watched byte accessed */
+    uint64_t addr; /* where it stands; of a watchpoint, the first watched byte accessed */
 };
 
 enum vcpu_action {

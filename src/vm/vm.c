@@ -273,6 +273,8 @@ static void vcpus_stop(struct vm *vm)
 static void vcpus_go(struct vm *vm)
 {
     vm->state = RUN_STATE_RUNNING;
+    if (vm->engine->debug_goes)
+        vm->engine->debug_goes(vm);
     for (unsigned i = 0; i < vm->config->cpus; i++) {
         if (vm->vcpus[i]->debug.action != VCPU_HOLD)
             vcpu_resume(vm->vcpus[i]);

@@ -39,7 +39,8 @@
 #define X86_HANDLERS_XSAVE(X) \
     X(FXSAVE, fxsave) X(FXSAVE64, fxsave) X(FXRSTOR, fxrstor) X(FXRSTOR64, fxrstor) \
     X(XSAVE, xsave) X(XSAVE64, xsave) X(XSAVEOPT, xsaveopt) X(XSAVEOPT64, xsaveopt) \
-    X(XSAVEC, xsavec) X(XSAVEC64, xsavec) X(XRSTOR, xrstor) X(XRSTOR64, xrstor)
+    X(XSAVEC, xsavec) X(XSAVEC64, xsavec) X(XRSTOR, xrstor) X(XRSTOR64, xrstor) \
+    X(XSAVES, xsaves) X(XSAVES64, xsaves) X(XRSTORS, xrstors) X(XRSTORS64, xrstors)
 
 /* string.c */
 #define X86_HANDLERS_STRING(X) \

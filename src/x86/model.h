@@ -130,5 +130,6 @@ static inline bool x86_has(const struct x86_cpu *cpu, enum x86_feature_word word
 #define HAS_XSAVEOPT FEATURE_XSAVE_EAX, 0
 #define HAS_XSAVEC FEATURE_XSAVE_EAX, 1
 #define HAS_XGETBV1 FEATURE_XSAVE_EAX, 2
+#define HAS_XSAVES FEATURE_XSAVE_EAX, 3
 
 #endif

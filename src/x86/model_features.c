@@ -176,7 +176,7 @@ const struct feature_word_info feature_words[FEATURE_WORDS] = {
         .names = {
             [0] = "xsaveopt", [1] = "xsavec", [2] = "xgetbv1", [3] = "xsaves",
         },
-        .bt_native = BIT(0) | BIT(1) | BIT(2),
+        .bt_native = BIT(0) | BIT(1) | BIT(2) | BIT(3),
     },
     [FEATURE_XCR0] = {
         .where = "CPUID.0DH.00H:EAX", /* follows from the features above */

@@ -218,7 +218,7 @@ bool x86_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
         return true;
     case MSR_XSS:
         *value = cpu->xss;
-        return x86_has(cpu, FEATURE_XSAVE_EAX, 3) || msr_unknown(cpu, "rdmsr", msr);
+        return x86_has(cpu, HAS_XSAVES) || msr_unknown(cpu, "rdmsr", msr);
     case MSR_MC0_CTL ... MSR_MC0_CTL + 4 * MCE_BANKS - 1:
         if (msr % 4 == 0)
             *value = cpu->mci_ctl[(msr - MSR_MC0_CTL) / 4];
@@ -365,7 +365,7 @@ bool x86_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value)
     case MSR_FLUSH_CMD:
         return (value & ~1ull) == 0 && x86_has(cpu, FEATURE_7_EDX, 28);
     case MSR_XSS:
-        return value == 0 && x86_has(cpu, FEATURE_XSAVE_EAX, 3);
+        return value == 0 && x86_has(cpu, HAS_XSAVES);
     case MSR_MC0_CTL ... MSR_MC0_CTL + 4 * MCE_BANKS - 1:
         return write_machine_check(cpu, msr, value);
     default:

@@ -204,7 +204,8 @@ static void check_xsave(struct x86_cpu *cpu)
     check_available(cpu, !(cpu->cr4 & CR4_OSXSAVE));
 }
 
-/* ---- XSAVE, XSAVEOPT, XSAVEC ---------------------------------------------------------------- */
+/* ---- XSAVE, XSAVEOPT, XSAVEC, XSAVES
+ * ---------------------------------------------------------------- */
 
 static void store_part(struct x86_cpu *cpu, uint64_t linear, unsigned to, unsigned from,
                        unsigned bytes)
@@ -270,14 +271,11 @@ enum x86_next x86_do_xsaveopt(struct x86_cpu *cpu, const struct x86_insn *insn)
     return save_standard(cpu, insn, true);
 }
 
-enum x86_next x86_do_xsavec(struct x86_cpu *cpu, const struct x86_insn *insn)
+static enum x86_next save_compact(struct x86_cpu *cpu, const struct x86_insn *insn)
 {
     uint64_t components, linear, in_use;
     unsigned end = EXTENDED_OFFSET;
 
-    if (!x86_has(cpu, HAS_XSAVEC))
-        x86_raise(cpu, VECTOR_UD);
-    check_xsave(cpu);
     components = requested(cpu);
     for (unsigned n = 2; n < COMPONENTS; n++)
         if ((components >> n) & 1)
@@ -301,7 +299,31 @@ enum x86_next x86_do_xsavec(struct x86_cpu *cpu, const struct x86_insn *insn)
     return insn_done(cpu, insn);
 }
 
-/* ---- XRSTOR --------------------------------------------------------------------------------- */
+enum x86_next x86_do_xsavec(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+    if (!x86_has(cpu, HAS_XSAVEC))
+        x86_raise(cpu, VECTOR_UD);
+    check_xsave(cpu);
+    return save_compact(cpu, insn);
+}
+
+static void check_supervisor(struct x86_cpu *cpu)
+{
+    if (!x86_has(cpu, HAS_XSAVES))
+        x86_raise(cpu, VECTOR_UD);
+    check_xsave(cpu);
+    need_cpl0(cpu);
+}
+
+/* No supervisor state is offered (IA32_XSS is zero), so there is nothing more to save. */
+enum x86_next x86_do_xsaves(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+    check_supervisor(cpu);
+    return save_compact(cpu, insn);
+}
+
+/* ---- XRSTOR, XRSTORS
+ * --------------------------------------------------------------------------------- */
 
 struct image {
     uint64_t linear, present, layout; /* XSTATE_BV, XCOMP_BV */
@@ -351,15 +373,16 @@ static uint32_t new_mxcsr(struct x86_cpu *cpu, const struct image *image, uint64
     return scratch32(cpu, MXCSR_OFFSET);
 }
 
-enum x86_next x86_do_xrstor(struct x86_cpu *cpu, const struct x86_insn *insn)
+static enum x86_next restore(struct x86_cpu *cpu, const struct x86_insn *insn, bool only_compact)
 {
     struct image image;
     uint64_t components, present;
     unsigned end = EXTENDED_OFFSET;
     uint32_t mxcsr;
 
-    check_xsave(cpu);
     load_header(cpu, insn, &image);
+    if (only_compact && !(image.layout & COMPACT))
+        x86_raise_error(cpu, VECTOR_GP, 0);
     components = requested(cpu);
     present = components & image.present;
     mxcsr = new_mxcsr(cpu, &image, components);
@@ -380,4 +403,16 @@ enum x86_next x86_do_xrstor(struct x86_cpu *cpu, const struct x86_insn *insn)
     *(uint32_t *)(cpu->xsave_scratch + MXCSR_OFFSET) = mxcsr;
     host_xrstor(cpu, components, insn->prefixes & X86_PREFIX_REX_W);
     return insn_done(cpu, insn);
+}
+
+enum x86_next x86_do_xrstor(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+    check_xsave(cpu);
+    return restore(cpu, insn, false);
+}
+
+enum x86_next x86_do_xrstors(struct x86_cpu *cpu, const struct x86_insn *insn)
+{
+    check_supervisor(cpu);
+    return restore(cpu, insn, true);
 }

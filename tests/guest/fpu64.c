@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* x87 and vector state: XSAVE family, FXSAVE, XCR0, lazy switching with CR0.TS, exceptions
  * (SDM vol. 1, chapters 8, 11 and 13). */
-#include "guest.h"
+#include "apic.h"
 
 static uint8_t area[4096] __attribute__((aligned(64))), other[4096] __attribute__((aligned(64)));
 static uint8_t pattern[64] __attribute__((aligned(64))), got[64] __attribute__((aligned(64)));
@@ -168,6 +168,124 @@ static void save_restore(void)
     }
 }
 
+/* XSAVES and XRSTORS, of user state alone. (SDM vol. 1, 13.11 and 13.12) */
+static void supervisor_forms(void)
+{
+    if (!has_cpuid(0xd, 1, 0, 3)) {
+        TRY("8: xsaves (%%rdi)", "D"(other), "a"(7), "d"(0));
+        expect("#UD: xsaves is not offered", VECTOR_UD, 0);
+        return;
+    }
+    uint32_t r[4];
+    cpuid(0xd, 1, r);
+    check("CPUID d.1: XSS bits: user state only", r[2] | r[3], 0);
+    check("MSR XSS", rdmsr(0xda0), 0);
+    TRY("8: wrmsr", "c"(0xda0), "a"(1), "d"(0));
+    expect("#GP: XSS with user state", VECTOR_GP, 0);
+    asm volatile("movups %0, %%xmm4" : : "m"(pattern));
+    memset(other, 0, 576);
+    asm volatile("xsaves (%0)" : : "r"(other), "a"(3), "d"(0) : "memory");
+    check("xsaves: XCOMP_BV", *(uint64_t *)(other + 520), 1ull << 63 | 3);
+    check("xsaves: xmm4", !memcmp(other + 160 + 64, pattern, 16), true);
+    asm volatile("pxor %%xmm4, %%xmm4; xrstors (%0)" : : "r"(other), "a"(3), "d"(0));
+    asm volatile("movups %%xmm4, %0" : "=m"(got));
+    check("xrstors: xmm4", same(16), true);
+    TRY("8: xsaves (%%rdi)", "D"(other + 32), "a"(3), "d"(0));
+    expect("#GP: xsaves misaligned", VECTOR_GP, 0);
+    memset(area, 0, sizeof(area));
+    xsave(area, 3);
+    TRY("8: xrstors (%%rdi)", "D"(area), "a"(3), "d"(0));
+    expect("#GP: xrstors of the standard format", VECTOR_GP, 0);
+    *(uint64_t *)(other + 520) |= 1ull << 40;
+    TRY("8: xrstors (%%rdi)", "D"(other), "a"(3), "d"(0));
+    expect("#GP: xrstors with a layout bit that is not in XCR0", VECTOR_GP, 0);
+    write_cr4(read_cr4() & ~(word)CR4_OSXSAVE);
+    TRY("8: xrstors (%%rdi)", "D"(other), "a"(3), "d"(0));
+    expect("#UD: xrstors without CR4.OSXSAVE", VECTOR_UD, 0);
+    write_cr4(read_cr4() | CR4_OSXSAVE);
+    extern char user_xsaves[];
+    run_user(user_xsaves);
+    expect_user("#GP: xsaves at CPL 3", VECTOR_GP, 0, user_xsaves);
+}
+asm(".text\n user_xsaves: xsaves (%rsp)\n");
+
+/* Images with components that the processor has, but XCR0 does not allow now. */
+static void narrowed(void)
+{
+    if ((xcr0 & 0xe4) != 0xe4)
+        return;
+    memset(area, 0, sizeof(area));
+    xsave(area, xcr0);
+    store32(area + 512, xcr0);
+    asm volatile("xsetbv" : : "c"(0), "a"(7), "d"(0));
+    TRY("8: xrstor (%%rdi)", "D"(area), "a"(3), "d"(0));
+    expect("#GP: xrstor of AVX-512 state with XCR0 7", VECTOR_GP, 0);
+    store32(area + 512, 7);
+    TRY("8: xrstor (%%rdi)", "D"(area), "a"(-1), "d"(-1));
+    expect_none("xrstor of the rest");
+    if (has_cpuid(0xd, 1, 0, 1)) {
+        asm volatile("xsavec (%0)" : : "r"(other), "a"(-1), "d"(-1) : "memory");
+        check("xsavec with XCR0 7: XCOMP_BV", *(uint64_t *)(other + 520), 1ull << 63 | 7);
+        store32(other + 520, 0xe7);
+        TRY("8: xrstor (%%rdi)", "D"(other), "a"(3), "d"(0));
+        expect("#GP: xrstor of a layout with AVX-512 state with XCR0 7", VECTOR_GP, 0);
+    }
+    if (has_cpuid(0xd, 1, 0, 2))
+        check("XGETBV of XCR1 with XCR0 7", xgetbv(1) & ~7ull, 0);
+    asm volatile("xsetbv" : : "c"(0), "a"((uint32_t)xcr0), "d"(0));
+    if (!has_cpuid(0xd, 1, 0, 2))
+        return;
+    asm volatile("vzeroall"); /* x87 state may always count as in use */
+    check("XGETBV of XCR1: AVX in its initial state", xgetbv(1) & 4, 0);
+    asm volatile("vmovups %0, %%ymm5; fldpi" : : "m"(pattern));
+    check("XGETBV of XCR1: x87, SSE and AVX in use", xgetbv(1) & 7, 7);
+    asm volatile("fninit");
+}
+
+/* Stores under a mask to a device: only what the mask lets through is written, also if it is what
+ * the device would read as, and nothing is read. The APIC's EOI register ends the interrupt in
+ * service by any write; it has no other. */
+static void handler_without_eoi(struct frame *frame)
+{
+    (void)frame;
+}
+static uint32_t in_service(void)
+{
+    return apic_read(APIC_ISR + 0x20);
+}
+static void masked_to_device(void)
+{
+    static const uint32_t on[8] __attribute__((aligned(32))) = { 0x80000000 };
+    static const uint32_t off[8] __attribute__((aligned(32))) = { 0 };
+    void *eoi = (void *)(word)(APIC_BASE + APIC_EOI);
+    if (!(xcr0 & 4))
+        return;
+    apic_enable();
+    handlers[0x45] = handler_without_eoi;
+    apic_write(APIC_ICR_LOW, APIC_SELF | APIC_ASSERT | 0x45);
+    asm volatile("sti; nop; nop; cli");
+    check("an interrupt is in service", in_service(), 1u << 5);
+    asm volatile("vpxor %%xmm1, %%xmm1, %%xmm1; vmovups %1, %%xmm2; vmaskmovps %%xmm1, %%xmm2, (%0)"
+                 :
+                 : "r"(eoi), "m"(off)
+                 : "memory");
+    check("vmaskmovps with no element writes nothing", in_service(), 1u << 5);
+    asm volatile("vmovups %1, %%xmm2; vmaskmovps %%xmm1, %%xmm2, (%0)"
+                 :
+                 : "r"(eoi), "m"(on)
+                 : "memory");
+    check("vmaskmovps writes its element, a zero", in_service(), 0);
+    if ((xcr0 & 0xe0) != 0xe0)
+        return;
+    apic_write(APIC_ICR_LOW, APIC_SELF | APIC_ASSERT | 0x45);
+    asm volatile("sti; nop; nop; cli");
+    check("an interrupt is in service", in_service(), 1u << 5);
+    asm volatile("kxorq %%k1, %%k1, %%k1; vmovdqu32 %%zmm1, (%0)%{%%k1%}" : : "r"(eoi) : "memory");
+    check("AVX-512 store with an empty mask writes nothing", in_service(), 1u << 5);
+    asm volatile("kmovd %1, %%k1; vmovdqu32 %%zmm1, (%0)%{%%k1%}" : : "r"(eoi), "r"(1) : "memory");
+    check("AVX-512 store writes the element in its mask", in_service(), 0);
+}
+
 static void avx512(void)
 {
     if ((xcr0 & 0xe0) != 0xe0) {
@@ -296,7 +414,10 @@ void guest_main(void)
     legacy();
     xcr();
     save_restore();
+    supervisor_forms();
     avx512();
+    narrowed();
+    masked_to_device();
     lazy();
     survival();
     exceptions();

@@ -177,6 +177,12 @@ static void timers(void)
         wrmsr(MSR_TSC_DEADLINE, rdtsc() + (1ull << 40));
         wrmsr(MSR_TSC_DEADLINE, 0);
         check("TSC deadline disarmed by 0", rdmsr(MSR_TSC_DEADLINE), 0);
+        wrmsr(MSR_TSC_DEADLINE, ~0ull);
+        for (volatile unsigned i = 0; i < 1000000; i++)
+            ;
+        check("TSC deadline at the end of time does not fire", count[TIMER], 2);
+        check("TSC deadline at the end of time reads back", rdmsr(MSR_TSC_DEADLINE), ~0ull);
+        wrmsr(MSR_TSC_DEADLINE, 0);
         asm volatile("cli");
     } else {
         skip("TSC deadline", "CPUID offers no TSC deadline timer");

@@ -11,6 +11,9 @@
  * bt_debug_accessed(), after it. In the first case the instruction begins again, alone; with that,
  * both stop the vCPU behind the instruction.
  *
+ * A region in which the first instruction is to be met is asked for where bt_fetch_page() looks at
+ * the page tables, which it does for each page that is new to the vCPU.
+ *
  * bt_next() asks in this order: bt_debug_done(), is an instruction over after which to stop;
  * bt_debug_holds_interrupts(); with those delivered, bt_debug_stops_here(); bt_debug_mode().
  *
@@ -52,6 +55,17 @@ static const struct bt_watch *watch_find(const struct bt *bt, uint64_t low, uint
 bool bt_debug_page_watched(const struct bt *bt, uint64_t addr)
 {
     return watch_find(bt, addr & ~4095ull, addr | 4095, true, true) != NULL;
+}
+
+void bt_debug_fetched(struct bt_vcpu *v, uint64_t linear)
+{
+    if (likely(linear - v->bt->debug.region_low >= v->bt->debug.region_bytes)
+        || linear != x86_linear_rip(&v->cpu))
+        return;
+    v->debug_hit_stop = (struct debug_stop){ DEBUG_BREAK_REGION, linear };
+    v->debug_hit = true;
+    v->stepping = false;
+    bt_redispatch(v);
 }
 
 /* ---- accesses -------------------------------------------------------------------------------- */
@@ -181,6 +195,8 @@ static void collect(const struct vm *vm, struct bt_debug *debug)
         const struct debug_point *point = &g_array_index(points, struct debug_point, i);
         if (point->kind == DEBUG_BREAK_SOFT || point->kind == DEBUG_BREAK_HARD)
             debug->breaks[debug->break_count++] = point->addr;
+        else if (point->kind == DEBUG_BREAK_REGION)
+            debug->region_low = point->addr, debug->region_bytes = point->length;
         else
             debug->watches[debug->watch_count++] = (struct bt_watch){
                 .low = point->addr,
@@ -213,13 +229,13 @@ void bt_debug_update(struct bt *bt)
 {
     struct bt_debug before = bt->debug, now = { 0 };
     collect(bt->vm, &now);
-    bool watches_changed = before.watch_count || now.watch_count;
+    bool pages_changed = before.watch_count || now.watch_count || now.region_bytes;
     bt->debug = now;
     g_autofree uint64_t *changed = g_new(uint64_t, before.break_count + now.break_count);
     unsigned changed_count = difference(&before, &now, changed);
     if (changed_count)
         bt_drop_code_at(bt, changed, changed_count);
-    for (unsigned i = 0; watches_changed && i < bt->vcpu_count; i++)
+    for (unsigned i = 0; pages_changed && i < bt->vcpu_count; i++)
         bt_tlb_flush_all(&bt->vcpus[i]->cpu, false);
     g_free(before.breaks);
     g_free(before.watches);

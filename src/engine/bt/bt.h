@@ -244,6 +244,7 @@ struct bt_debug {
     unsigned break_count;
     struct bt_watch *watches;
     unsigned watch_count;
+    uint64_t region_low, region_bytes; /* stop where code is first fetched from there */
 };
 
 /* Code memory is one memfd mapped twice: written at `write`, executed at `exec`, never both. */
@@ -279,6 +280,7 @@ struct bt {
     uint64_t tsc_hz;              /* [exclusive_lock] 0: not measured yet */
     uint64_t flushes;             /* of the whole code memory */
     struct x86_model *model;
+    uint64_t host_xcr0; /* [const] */
 
     /* Exclusive execution: see bt_exclusive_begin(). */
     pthread_mutex_t exclusive_lock;
@@ -344,7 +346,7 @@ struct bt_call {
 #define RETURN_STACK_BYTES (64u << 10)
 #define BOUNCE_BYTES 8192
 #define BOUNCE_GUARD 8192 /* two pages: an access may cross from one into the other */
-#define BOUNCE_MASKED 64  /* largest access of which single bytes are masked off */
+#define BOUNCE_MASKED 64  /* largest store under a mask */
 
 struct bt_vcpu {
     struct x86_cpu cpu; /* first: offsets are small */
@@ -354,11 +356,12 @@ struct bt_vcpu {
     uint64_t jump_mask;  /* JUMP_MASK, or zero while a request is pending */
     uint64_t flags_mask; /* FLAGS_ARITHMETIC */
     uint64_t not_if_mask, not_ac_mask, not_df_mask, bit0_mask, bit_index_mask[2]; /* 31, 63 */
-    uint64_t irq_wanted;  /* nonzero: an interrupt waits for IF */
-    uint64_t return_base; /* host stack pointer with nothing but the sentinel on it */
-    uint64_t host_sp;     /* C stack while translated code runs */
-    uint64_t return_sp;   /* host stack pointer of translated code while C runs */
-    uint64_t flags_ax;    /* lahf/seto image of the guest's arithmetic flags */
+    uint64_t foreign_xstate; /* components that the host restores, but not the guest now */
+    uint64_t irq_wanted;     /* nonzero: an interrupt waits for IF */
+    uint64_t return_base;    /* host stack pointer with nothing but the sentinel on it */
+    uint64_t host_sp;        /* C stack while translated code runs */
+    uint64_t return_sp;      /* host stack pointer of translated code while C runs */
+    uint64_t flags_ax;       /* lahf/seto image of the guest's arithmetic flags */
     uint64_t spill[2];
     uint32_t branch_site; /* offset in code memory of the last return or missed indirect branch */
     uint64_t shared[SHARED_SLOTS]; /* addends of lookups, inside one block */
@@ -396,10 +399,12 @@ struct bt_vcpu {
         uint64_t addr;
         unsigned size, access;
         uint8_t *data;
-        uint64_t gpa[2];               /* of the first byte and of the next page */
-        uint8_t *host[2];              /* RAM, or NULL: device */
-        unsigned first;                /* bytes in the first page */
-        uint8_t before[BOUNCE_MASKED]; /* a masked access: what was there */
+        uint64_t gpa[2];  /* of the first byte and of the next page */
+        uint8_t *host[2]; /* RAM, or NULL: device */
+        unsigned first;   /* bytes in the first page */
+        uint64_t body;    /* where the instruction begins */
+        bool filled_ones; /* a store under a mask: it is executed for the second time */
+        uint8_t on_zeros[BOUNCE_MASKED]; /* what came of the first */
     } bounce;
     /* Registers of a gather, scatter or byte-masked store, see gather.c. */
     struct {
@@ -491,6 +496,9 @@ void bt_drop_code_at(struct bt *bt, const uint64_t *linear, unsigned count);
 void bt_debug_update(struct bt *bt); /* vm->debug or vcpu->debug may have changed */
 void bt_debug_destroy(struct bt *bt);
 bool bt_debug_break_at(const struct bt *bt, uint64_t linear);
+/* Code is fetched from a page for the first time since bt_debug_update(). Does not return if the
+ * vCPU is to stop there. */
+void bt_debug_fetched(struct bt_vcpu *v, uint64_t linear);
 bool bt_debug_page_watched(const struct bt *bt, uint64_t addr);
 void bt_debug_begin(struct bt_vcpu *v);
 bool bt_debug_done(struct bt_vcpu *v);

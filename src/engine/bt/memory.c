@@ -188,18 +188,54 @@ static void part_write(struct bt_vcpu *v, uint64_t gpa, uint8_t *host, const uin
     }
 }
 
-/* Writes one page's part of the buffer back. Of a masked access only what changed: the rest may
- * have been written by another vCPU meanwhile. */
+/* A store under a mask is executed twice, on a buffer of zeros and one of ones: it has stored the
+ * bytes that come out the same. Memory, which may be a device, is not read for it, and nothing is
+ * written that another vCPU may be writing. */
+static bool stores_under_mask(uint32_t access)
+{
+    return (access & (ACCESS_MASKED | ACCESS_READ | ACCESS_WRITE))
+           == (ACCESS_MASKED | ACCESS_WRITE);
+}
+
+static unsigned present_start(const struct bt_vcpu *v)
+{
+    return v->bounce.present[0] ? 0 : v->bounce.first;
+}
+static unsigned present_end(const struct bt_vcpu *v)
+{
+    return v->bounce.present[1] ? v->bounce.size : v->bounce.first;
+}
+
+static void fill_present(struct bt_vcpu *v, uint8_t with)
+{
+    for (unsigned i = present_start(v); i < present_end(v); i++)
+        v->bounce.data[i] = with;
+}
+
+/* After the first execution: has the second one to come? */
+static bool second_execution(struct bt_vcpu *v)
+{
+    if (!stores_under_mask(v->bounce.access) || v->bounce.filled_ones)
+        return false;
+    for (unsigned i = present_start(v); i < present_end(v); i++)
+        v->bounce.on_zeros[i] = v->bounce.data[i];
+    v->bounce.filled_ones = true;
+    fill_present(v, 0xff);
+    *(uint64_t *)v->return_sp = v->bounce.body;
+    return true;
+}
+
+/* Writes one page's part of the buffer back. */
 static void part_commit(struct bt_vcpu *v, unsigned i)
 {
     unsigned start = i ? v->bounce.first : 0, end = i ? v->bounce.size : v->bounce.first;
-    const uint8_t *data = v->bounce.data, *before = v->bounce.before;
-    bool masked = v->bounce.access & ACCESS_MASKED && v->bounce.size <= BOUNCE_MASKED;
+    const uint8_t *data = v->bounce.data, *on_zeros = v->bounce.on_zeros;
+    bool masked = stores_under_mask(v->bounce.access);
     if (!v->bounce.present[i])
         return;
     for (unsigned from = start, to; from < end; from = to) {
         to = masked ? from : end;
-        while (to < end && data[to] != before[to])
+        while (to < end && data[to] == on_zeros[to])
             to++;
         if (to > from)
             part_write(v, v->bounce.gpa[i] + (from - start),
@@ -272,19 +308,17 @@ static uint64_t bounce(struct bt_vcpu *v, uint64_t addr, uint64_t place, uint32_
     v->bounce.access = access;
     v->bounce.active = write;
     if (write) {
-        if (masked && size <= BOUNCE_MASKED) {
-            for (unsigned i = 0; i < 2; i++)
-                if (part[i].present)
-                    x86_copy(v->bounce.before + (i ? first : 0), data + (i ? first : 0),
-                             i ? size - first : first);
-        }
         v->bounce.size = size;
         for (unsigned i = 0; i < 2; i++) {
             v->bounce.present[i] = part[i].present;
             v->bounce.gpa[i] = part[i].gpa;
             v->bounce.host[i] = part[i].host;
         }
-        *(uint64_t *)v->return_sp += 5;
+        v->bounce.body = *(uint64_t *)v->return_sp += 5;
+        if (stores_under_mask(access)) {
+            v->bounce.filled_ones = false;
+            fill_present(v, 0);
+        }
     }
     resume_fpu(v);
     return (uint64_t)data - place + TLB_SHIFT_BIAS;
@@ -424,6 +458,10 @@ bool bt_helper_commit(struct bt_vcpu *v, void *return_address)
     struct bt_map map = bt_block_map(block, (uint8_t *)return_address - 1);
     uint64_t next_rip = block->rip - block->cs_base + map.guest + map.length;
     uint64_t flushes = v->bt->flushes;
+    if (v->bounce.active && second_execution(v)) {
+        resume_fpu(v);
+        return true;
+    }
     if (v->bounce.active) {
         v->bounce.active = false;
         bool stored = !(v->bounce.access & ACCESS_X87) || !x87_stored_nothing();

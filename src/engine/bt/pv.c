@@ -84,10 +84,12 @@ uint64_t bt_tsc_to_clock(struct vcpu *vcpu, uint64_t guest_tsc)
 {
     struct bt_vcpu *v = vcpu->engine;
     calibrate(v->bt);
-    int64_t ticks = guest_tsc - v->cpu.tsc_offset - __rdtsc();
-    if (ticks <= 0)
+    uint64_t now = __rdtsc() + v->cpu.tsc_offset;
+    if (guest_tsc <= now)
         return 0;
-    return clock_now_ns() + (uint64_t)((unsigned __int128)ticks * 1000000000 / v->bt->tsc_hz);
+    /* Up to 2^64 ticks ahead: centuries, which the clock's type may not hold. */
+    unsigned __int128 ns = (unsigned __int128)(guest_tsc - now) * 1000000000 / v->bt->tsc_hz;
+    return MIN(clock_now_ns() + ns, (unsigned __int128)INT64_MAX);
 }
 
 /* ns = ((ticks << shift) * mul) >> 32 */

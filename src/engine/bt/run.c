@@ -114,6 +114,9 @@ static bool bt_vm_init(struct vm *vm, GError **error)
     pthread_mutex_init(&bt->exclusive_lock, NULL);
     pthread_cond_init(&bt->exclusive_cond, NULL);
     bt_clock_init(bt);
+    uint32_t low, high;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    bt->host_xcr0 = (uint64_t)high << 32 | low;
     bt->model = x86_model_new(vm->config->cpu ? vm->config->cpu : "max", X86_MODEL_BT,
                               x86_host_cpuid, NULL, vm->config->cpus, 0, error);
     if (!bt->model || !bt_cache_init(bt, error) || !bt_signals_init(bt, error))
@@ -279,6 +282,7 @@ void bt_control_update(struct bt_vcpu *v)
         return;
     }
     v->control = control;
+    v->foreign_xstate = bt->host_xcr0 & ~cpu->xcr0;
     v->control_mode = i << MODE_CONTROL_SHIFT;
 }
 

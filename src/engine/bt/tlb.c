@@ -255,6 +255,8 @@ uint64_t bt_fetch_page(struct bt_vcpu *v, uint64_t addr)
         x86_log_walk(cpu, addr, X86_EXEC | x86_user(cpu), mapped, &walk);
     if (!mapped)
         x86_raise_pf(cpu, addr, walk.error);
+    if (unlikely(v->bt->debug.active))
+        bt_debug_fetched(v, addr);
     *entry = itlb_value(addr, walk.gpa);
     if (!user && !walk.global)
         v->kernel_code_not_global = true;

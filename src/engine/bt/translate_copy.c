@@ -696,7 +696,7 @@ void translate_copy(struct translator *t, const struct insn *insn)
             return;
         }
         struct address address = translate_address(t, insn, insn->mem, size, write);
-        uint32_t access = size | (read || (masked && write) ? ACCESS_READ : 0)
+        uint32_t access = size | (read && !(masked && write) ? ACCESS_READ : 0)
                           | (write ? ACCESS_WRITE : 0) | (masked ? ACCESS_MASKED : 0)
                           | (waits_for_x87(insn) ? ACCESS_X87 : 0);
         translate_access(t, insn, address, access, moffs ? copy_moffs : copy_body);

@@ -278,9 +278,57 @@ static void clear_pointers(struct translator *t, const struct place *m)
     }
 }
 
+#define XSTATE_BV 512
+#define XCOMP_BV 520
+
+/* Goes to C if S0 is zero, or with `if_zero` false if it is not. */
+static struct cold *emit_to_c(struct translator *t, const struct insn *insn, bool if_zero)
+{
+    struct emit *e = &t->e;
+    uint8_t *zero = emit_jrcxz_later(e), *over = NULL;
+    if (if_zero) {
+        emit_8(e, 0xeb); /* jmp over */
+        emit_8(e, 0);
+        over = e->p - 1;
+        emit_patch8(e, zero);
+    }
+    struct cold *cold = translate_add_cold(t, COLD_EXECUTE);
+    cold->insn = insn;
+    cold->hole = emit_jmp_later(e);
+    emit_patch8(e, if_zero ? over : zero);
+    return cold;
+}
+
+/* The image at T0 goes to the host's xrstor, which does not mind components that the guest has not
+ * enabled, nor that xrstors wants the compacted form: C raises the exception. */
+static unsigned emit_image_checks(struct translator *t, const struct insn *insn,
+                                  struct cold *cold[3])
+{
+    struct emit *e = &t->e;
+    unsigned count = 0;
+    if (t->v->foreign_xstate) {
+        emit_op_mem(e, true, 0x8b, S0, T0, H_NONE, 0, XSTATE_BV);
+        emit_pext_vcpu(e, S0, S0, CPU_OFFSET(foreign_xstate));
+        cold[count++] = emit_to_c(t, insn, false);
+        emit_op_mem(e, true, 0x8b, S0, T0, H_NONE, 0, XCOMP_BV);
+        emit_pext_vcpu(e, S0, S0, CPU_OFFSET(foreign_xstate));
+        cold[count++] = emit_to_c(t, insn, false);
+    }
+    if (insn->info.mnemonic == ZYDIS_MNEMONIC_XRSTORS
+        || insn->info.mnemonic == ZYDIS_MNEMONIC_XRSTORS64) {
+        emit_op_mem(e, true, 0x8b, S0, T0, H_NONE, 0, XCOMP_BV);
+        emit_rorx(e, S0, S0, 63);
+        emit_pext_vcpu(e, S0, S0, CPU_OFFSET(bit0_mask));
+        cold[count++] = emit_to_c(t, insn, true);
+    }
+    return count;
+}
+
 static void xsave_body(struct translator *t, const struct insn *insn, const struct place *m)
 {
     struct emit *e = &t->e;
+    struct cold *cold[3];
+    unsigned cold_count = 0;
     bool wide = insn->info.raw.rex.W && (insn->info.attributes & ZYDIS_ATTRIB_HAS_REX);
     bool save = true;
     uint8_t opcode = 0xae;
@@ -306,6 +354,8 @@ static void xsave_body(struct translator *t, const struct insn *insn, const stru
     struct place place = { T0, H_NONE, 0 }; /* the operand may be addressed through rax or rdx */
     emit_lea(e, T0, m->base, m->index, 0, m->disp);
     m = &place;
+    if (!save)
+        cold_count = emit_image_checks(t, insn, cold);
     emit_store_vcpu(e, CPU_OFFSET(spill[0]), H_RAX);
     emit_store_vcpu(e, CPU_OFFSET(spill[1]), H_RDX);
     t->map[t->map_count - 1].flags = MAP_SPILLED;
@@ -315,7 +365,7 @@ static void xsave_body(struct translator *t, const struct insn *insn, const stru
     if (save) {
         if (opcode
             == 0xc7) /* of what was asked for, xsavec writes only what is in use: XSTATE_BV */
-            emit_op_mem(e, true, 0x8b, S0, T0, H_NONE, 0, 512);
+            emit_op_mem(e, true, 0x8b, S0, T0, H_NONE, 0, XSTATE_BV);
         emit_and_vcpu(e, S0, opcode == 0xc7 ? S0 : H_RAX, CPU_OFFSET(bit0_mask));
         uint8_t *without = emit_jrcxz_later(e);
         clear_pointers(t, m);
@@ -323,6 +373,8 @@ static void xsave_body(struct translator *t, const struct insn *insn, const stru
     }
     emit_load_vcpu(e, H_RAX, CPU_OFFSET(spill[0]));
     emit_load_vcpu(e, H_RDX, CPU_OFFSET(spill[1]));
+    for (unsigned i = 0; i < cold_count; i++)
+        cold[i]->resume = emit_here(e);
 }
 
 static void fxsave_body(struct translator *t, const struct insn *insn, const struct place *m)
@@ -359,6 +411,11 @@ static unsigned xsave_bytes(struct translator *t)
     return out[1];
 }
 
+static bool xsave_offered(const struct x86_cpu *cpu, enum x86_feature_word word, unsigned bit)
+{
+    return cpu->cr4 & CR4_OSXSAVE && x86_has(cpu, word, bit);
+}
+
 static bool translate_fpu_state(struct translator *t, const struct insn *insn)
 {
     const struct x86_cpu *cpu = &t->v->cpu;
@@ -385,14 +442,14 @@ static bool translate_fpu_state(struct translator *t, const struct insn *insn)
         break;
     case ZYDIS_MNEMONIC_XSAVES:
     case ZYDIS_MNEMONIC_XSAVES64:
-        if (cpu->cpl || cpu->xss || !(cpu->cr4 & CR4_OSXSAVE))
+        if (cpu->cpl || !xsave_offered(cpu, HAS_XSAVES))
             return false;
         size = xsave_bytes(t);
         masked = true;
         break;
     case ZYDIS_MNEMONIC_XRSTORS:
     case ZYDIS_MNEMONIC_XRSTORS64:
-        if (cpu->cpl || cpu->xss || !(cpu->cr4 & CR4_OSXSAVE))
+        if (cpu->cpl || !xsave_offered(cpu, HAS_XSAVES))
             return false;
         write = false;
         masked = true;
@@ -408,7 +465,9 @@ static bool translate_fpu_state(struct translator *t, const struct insn *insn)
     case ZYDIS_MNEMONIC_XSAVEC64:
     case ZYDIS_MNEMONIC_XSAVEOPT:
     case ZYDIS_MNEMONIC_XSAVEOPT64:
-        if (!(cpu->cr4 & CR4_OSXSAVE))
+        if (!xsave_offered(cpu, HAS_XSAVE)
+            || (insn->info.meta.isa_ext == ZYDIS_ISA_EXT_XSAVEC && !x86_has(cpu, HAS_XSAVEC))
+            || (insn->info.meta.isa_ext == ZYDIS_ISA_EXT_XSAVEOPT && !x86_has(cpu, HAS_XSAVEOPT)))
             return false;
         masked = true;
         size = xsave_bytes(t);

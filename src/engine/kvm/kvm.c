@@ -132,6 +132,7 @@ static void kvm_vm_destroy(struct vm *vm)
     struct engine_vm *kvm = vm->engine_vm;
     if (!kvm)
         return;
+    kvm_debug_destroy(kvm);
     kvm_slots_free(kvm);
     util_close_fd(&kvm->fd);
     util_close_fd(&kvm->system_fd);
@@ -218,6 +219,7 @@ static bool machine_init(struct vm *vm, GError **error)
                     vm->config->cpus, cpus_max);
     if (!kvm_cpuid_query(vm, error) || !kernel_part_create(vm, error))
         return false;
+    kvm_debug_init(kvm);
     kvm_slots_listen(vm);
     return true;
 }
@@ -256,4 +258,8 @@ const struct engine_ops engine_kvm = {
     .kick = kvm_vcpu_kick,
     .state_get = kvm_state_get,
     .state_put = kvm_state_put,
+    .debug_update = kvm_debug_update,
+    .debug_check = kvm_debug_check,
+    .debug_goes = kvm_debug_goes,
+    .debug_stopped = kvm_debug_stopped,
 };

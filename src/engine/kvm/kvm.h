@@ -8,6 +8,7 @@
  *   cpuid.c    the CPU model cut down to what this kernel offers
  *   irqchip.c  interrupt controllers inside the kernel
  *   apic.c     interrupts where they are outside
+ *   debug.c    break- and watchpoints
  *
  * Rule for capabilities: ask, never compare versions. What the host refuses is dropped with one
  * warning, unless no guest could run without it. */
@@ -27,6 +28,21 @@ struct kvm_slot {
     bool read_only;
 };
 
+#define KVM_DEBUG_SLOTS 4
+struct kvm_planted {
+    uint64_t addr; /* linear */
+    uint8_t *host, original;
+};
+
+/* See debug.c. [main] while all vCPUs are stopped; constant while they run. */
+struct kvm_debug {
+    struct debug_point slots[KVM_DEBUG_SLOTS]; /* in debug registers, of every vCPU */
+    unsigned slot_count;
+    GArray *planned; /* uint64_t, linear addresses to plant int3 at */
+    GArray *planted; /* struct kvm_planted, those in memory now */
+    bool can_block_interrupts;
+};
+
 struct engine_vm {
     int system_fd, fd;
     size_t run_bytes; /* size of one vCPU's shared page group */
@@ -42,6 +58,7 @@ struct engine_vm {
     /* [msr_lock] Registers of state.c's table this host has; bits go, never come. */
     pthread_mutex_t msr_lock;
     uint64_t msrs_usable;
+    struct kvm_debug debug;
     atomic_uint warned; /* enum kvm_feature bits already reported as refused */
 };
 
@@ -53,6 +70,7 @@ enum kvm_feature {
     KVM_FEATURE_EVENTS = 1u << 3,
     KVM_FEATURE_MP_STATE = 1u << 4,
     KVM_FEATURE_LAPIC = 1u << 5,
+    KVM_FEATURE_GUEST_DEBUG = 1u << 6,
 };
 
 struct kvm_vcpu {
@@ -63,6 +81,8 @@ struct kvm_vcpu {
     atomic_bool state_dirty; /* vcpu->cpu was changed: load it before running */
     atomic_bool power_on;    /* with the next load, what struct x86_cpu does not hold is reset */
     bool io_unfinished;      /* the last exit's instruction completes on the next entry */
+    atomic_bool debug_dirty; /* what a debugger wants of it has changed */
+    int8_t slot_of[4];       /* index into kvm_debug.slots, or -1: the guest's */
     uint64_t tsc_offset;     /* as last exchanged with the kernel */
 };
 
@@ -98,6 +118,19 @@ void kvm_apic_state_loaded(struct vcpu *vcpu);
 bool kvm_apic_take_requests(struct vcpu *vcpu);
 void kvm_apic_before_entry(struct vcpu *vcpu);
 void kvm_apic_after_exit(struct vcpu *vcpu);
+
+/* debug.c. Main loop, all vCPUs stopped, or just about to go on: */
+void kvm_debug_init(struct engine_vm *kvm);
+void kvm_debug_destroy(struct engine_vm *kvm);
+bool kvm_debug_update(struct vm *vm, GError **error);
+bool kvm_debug_check(struct vm *vm, GError **error);
+void kvm_debug_goes(struct vm *vm);
+void kvm_debug_stopped(struct vm *vm);
+/* On the vCPU's thread: before it enters the guest, and after KVM_EXIT_DEBUG; true: it stops. */
+void kvm_debug_load(struct vcpu *vcpu);
+bool kvm_debug_exit(struct vcpu *vcpu);
+/* After an instruction KVM could not emulate, as some hosts do with int3: was it one of ours? */
+bool kvm_debug_is_int3(struct vcpu *vcpu);
 
 /* cpuid.c. kvm_cpuid_query(): asks what there is and makes the machine's model of it, which needs
  * the choice of interrupt controllers made. */

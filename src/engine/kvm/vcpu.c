@@ -265,7 +265,14 @@ static bool handle_exit(struct vcpu *vcpu, enum vcpu_exit *reason)
         kvm_state_get(vcpu);
         *reason = VCPU_EXIT_TRIPLE_FAULT;
         return true;
+    case KVM_EXIT_DEBUG:
+        *reason = VCPU_EXIT_DEBUG;
+        return kvm_debug_exit(vcpu);
     case KVM_EXIT_INTERNAL_ERROR:
+        if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION && kvm_debug_is_int3(vcpu)) {
+            *reason = VCPU_EXIT_DEBUG;
+            return true;
+        }
         *reason = exit_error(vcpu, "KVM internal error. Suberror: %u (%s)", run->internal.suberror,
                              internal_error_name(run->internal.suberror));
         return true;
@@ -311,6 +318,7 @@ enum vcpu_exit kvm_vcpu_run(struct vcpu *vcpu)
                 return VCPU_EXIT_ERROR;
             atomic_store(&state->state_dirty, false);
         }
+        kvm_debug_load(vcpu);
         state->io_unfinished = false;
         int result = enter_guest(vcpu);
         if (result == -EINTR || result == -EAGAIN)
