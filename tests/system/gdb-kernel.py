@@ -43,9 +43,7 @@ def manual():
         result = subprocess.run(line, shell=True, cwd=FOLDER, capture_output=True, text=True, check=False)
         ok(result.returncode == 0, line.split("/")[-1], result.stdout + result.stderr)
     run = run.replace("build/yado", YADO).replace("--debug", f"--debug={port}").split()
-    machine_options = ["--accel", ENGINE, "--kernel", guest_file("vmlinuz"),
-                       "--initrd", guest_file("initrd.gz")]
-    with Machine(machine_options, program=run, kernel=None) as machine:
+    with Machine(["--accel", ENGINE], program=run, kernel=None) as machine:
         match = machine.expect(rb"\n\s*(gdb vmlinux [^\r\n]*)")
         printed = match[1].decode()
         ok(connect.startswith(printed), "the line it prints is the manual's", printed)
