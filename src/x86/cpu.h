@@ -202,6 +202,8 @@ struct x86_cpu {
     uint64_t hwcr; /* AMD hardware configuration */
     uint64_t mcg_status, mcg_ctl, mci_ctl[32], smbase, feature_control;
     uint64_t smi_count;
+    /* KVM's paravirtual MSRs (Linux, Documentation/virt/kvm/x86/msr.rst). [BT] */
+    uint64_t kvm_wall_clock, kvm_system_time, kvm_steal_time, kvm_pv_eoi;
 
     uint64_t a20_mask; /* all ones, or with bit 20 clear */
 

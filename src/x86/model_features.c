@@ -192,7 +192,7 @@ const struct feature_word_info feature_words[FEATURE_WORDS] = {
             [14] = "kvm-asyncpf-int", [15] = "kvm-msi-ext-dest-id",
             [24] = "kvmclock-stable-bit",
         },
-        .bt_emulated = BIT(0) | BIT(1) | BIT(3) | BIT(5) | BIT(24),
+        .bt_emulated = BIT(0) | BIT(1) | BIT(3) | BIT(5) | BIT(6) | BIT(24),
     },
     [FEATURE_KVM_EDX] = {
         .where = "CPUID.40000001H:EDX",

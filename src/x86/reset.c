@@ -58,6 +58,7 @@ static void reset_msrs(struct x86_cpu *cpu)
         cpu->mci_ctl[n] = ~0ull;
     cpu->smbase = 0x30000;
     cpu->smi_count = 0;
+    cpu->kvm_wall_clock = cpu->kvm_system_time = cpu->kvm_steal_time = cpu->kvm_pv_eoi = 0;
     cpu->feature_control = 0;
 }
 

@@ -338,6 +338,69 @@ static void x2apic(void)
     wrmsr(0x80b, 0);
 }
 
+/* KVM's end of interrupt in memory (Linux, Documentation/virt/kvm/x86/msr.rst,
+ * MSR_KVM_EOI_EN): where the flag is set, clearing it is the end of interrupt. */
+#define MSR_KVM_EOI 0x4b564d04
+static volatile uint32_t eoi_flag __attribute__((aligned(4)));
+static uint32_t flags_seen, flags_count;
+static bool send_another;
+static void end_by_flag(struct frame *frame)
+{
+    bool set = eoi_flag & 1;
+    flags_seen |= set << flags_count++;
+    if (send_another) {
+        send_another = false;
+        apic_write(APIC_ICR_LOW, APIC_SELF | APIC_ASSERT | 0x45);
+    }
+    if (set)
+        eoi_flag = 0;
+    else
+        apic_write(APIC_EOI, 0);
+    (void)frame;
+}
+static void expect_flags(const char *name, unsigned taken, uint32_t seen)
+{
+    asm volatile("sti; nop; nop; nop; cli");
+    check(name, (uint64_t)flags_count << 8 | flags_seen, taken << 8 | seen);
+    flags_seen = flags_count = 0;
+}
+static void end_in_memory(void)
+{
+    uint32_t r[4] = { 0 };
+    if (has_cpuid(1, 0, 2, 31))
+        cpuid(0x40000001, 0, r);
+    if (!(r[0] >> 6 & 1)) {
+        skip("end of interrupt in memory", "CPUID does not offer it");
+        return;
+    }
+    handlers[0x45] = handlers[0x46] = end_by_flag;
+    TRY("8: wrmsr", "c"(MSR_KVM_EOI), "a"(3), "d"(0));
+    expect("#GP: reserved bit of the MSR", VECTOR_GP, 0);
+    wrmsr(MSR_KVM_EOI, (word)&eoi_flag | 1);
+    check("MSR reads back", rdmsr(MSR_KVM_EOI), (word)&eoi_flag | 1);
+    apic_write(APIC_ICR_LOW, APIC_SELF | APIC_ASSERT | 0x45);
+    expect_flags("ended by the flag", 1, 1);
+    check("nothing is in service", apic_read(APIC_ISR + 0x20), 0);
+    apic_write(APIC_ICR_LOW, APIC_SELF | APIC_ASSERT | 0x45);
+    apic_write(APIC_ICR_LOW, APIC_SELF | APIC_ASSERT | 0x46);
+    expect_flags("two pending: the first is ended by the register", 2, 2);
+    send_another = true;
+    apic_write(APIC_ICR_LOW, APIC_SELF | APIC_ASSERT | 0x46);
+    asm volatile("sti; nop; nop; nop; cli");
+    check("one that comes in the handler is not lost", flags_count, 2);
+    flags_count = flags_seen = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        apic_write(APIC_ICR_LOW, APIC_SELF | APIC_ASSERT | (0x45 + (i & 1)));
+        asm volatile("sti; nop; nop; nop; cli");
+    }
+    check("1000 of them", flags_count, 1000);
+    flags_count = flags_seen = 0;
+    wrmsr(MSR_KVM_EOI, 0);
+    apic_write(APIC_ICR_LOW, APIC_SELF | APIC_ASSERT | 0x45);
+    expect_flags("no longer after the MSR is cleared", 1, 0);
+    check("nothing is in service at the end", apic_read(APIC_ISR + 0x20), 0);
+}
+
 void guest_main(void)
 {
     for (unsigned i = 0x20; i < 0x80; i++)
@@ -353,5 +416,6 @@ void guest_main(void)
     loops();
     user();
     non_maskable();
+    end_in_memory();
     x2apic();
 }

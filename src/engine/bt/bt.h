@@ -418,7 +418,7 @@ struct bt_vcpu {
     struct bt_tlb_log log[MMU_COUNT];        /* entries that a CR3 load flushes */
     struct bt_tlb_log log_global[MMU_COUNT]; /* the others */
 
-    uint64_t pv_clock_msr, pv_wall_msr, pv_steal_msr;
+    bool pv_eoi_offered;  /* the guest may end the interrupt in service by its flag in memory */
     uint64_t pv_steal_ns; /* when last told */
     int schedstat;        /* of this thread, or -1 */
 
@@ -603,7 +603,12 @@ bool bt_pv_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value);
 uint64_t bt_tsc_read(struct x86_cpu *cpu);
 uint64_t bt_tsc_to_clock(struct vcpu *vcpu, uint64_t guest_tsc);
 void bt_clock_init(struct bt *bt);
-void bt_pv_update(struct bt_vcpu *v); /* steal time, now and then */
+void bt_pv_update(struct bt_vcpu *v);  /* steal time, now and then */
+void bt_pv_restore(struct bt_vcpu *v); /* the registers, or the clock behind them, were replaced */
+/* End of interrupt without leaving translated code, if `vector`, just acknowledged, allows that. */
+void bt_pv_eoi_offer(struct bt_vcpu *v, uint8_t vector);
+/* Takes the offer back: ends the interrupt if the guest has. Before the local APIC is looked at. */
+void bt_pv_eoi_collect(struct vcpu *vcpu);
 
 /* ferr.c */
 /* An x87 error at cpu.rip. False: it is an exception. */

@@ -357,6 +357,7 @@ static bool deliver_interrupt(struct bt_vcpu *v)
     struct x86_cpu *cpu = &v->cpu;
     struct lapic *apic = v->vcpu->apic;
     x86_quiesce(cpu);
+    bt_pv_eoi_collect(v->vcpu);
     if (!lapic_has_interrupt(apic)) {
         v->irq_wanted = 0;
         return false;
@@ -365,6 +366,7 @@ static bool deliver_interrupt(struct bt_vcpu *v)
     v->irq_wanted = lapic_has_interrupt(apic);
     if (vector < 0)
         return false;
+    bt_pv_eoi_offer(v, vector);
     cpu->halted = false;
     x86_deliver(cpu, vector, X86_EVENT_INTERRUPT, false, 0, cpu->rip);
     return true;

@@ -8,6 +8,7 @@
 #include <x86intrin.h>
 
 #include "engine/bt/bt.h"
+#include "hw/intc/apic.h"
 #include "memory/memory.h"
 #include "util/timer.h"
 #include "vm/vm.h"
@@ -18,6 +19,8 @@
 #define MSR_KVM_WALL_CLOCK_NEW 0x4b564d00
 #define MSR_KVM_SYSTEM_TIME_NEW 0x4b564d01
 #define MSR_KVM_STEAL_TIME 0x4b564d03
+#define MSR_KVM_PV_EOI 0x4b564d04
+#define MSR_KVM_ENABLE 1ull
 
 #define PVCLOCK_TSC_STABLE 1
 #define CALIBRATE_NS 4000000
@@ -135,7 +138,7 @@ static void write_wall(struct bt_vcpu *v, uint64_t gpa)
  * few milliseconds: guests look at it once a tick. */
 void bt_pv_update(struct bt_vcpu *v)
 {
-    if (!(v->pv_steal_msr & 1))
+    if (!(v->cpu.kvm_steal_time & 1))
         return;
     uint64_t now = clock_now_ns();
     if (now - v->pv_steal_ns < STEAL_UPDATE_NS)
@@ -150,7 +153,51 @@ void bt_pv_update(struct bt_vcpu *v)
     if (sscanf(text, "%" SCNu64 " %" SCNu64, &ran, &waited) != 2)
         return;
     struct pvsteal steal = { .steal_ns = waited, .version = 2 };
-    dma_write(v->bt->vm->memory, v->pv_steal_msr & ~63ull, &steal, sizeof(steal));
+    dma_write(v->bt->vm->memory, v->cpu.kvm_steal_time & ~63ull, &steal, sizeof(steal));
+}
+
+void bt_pv_restore(struct bt_vcpu *v)
+{
+    v->pv_steal_ns = 0;
+    if (v->cpu.kvm_system_time & MSR_KVM_ENABLE)
+        write_clock(v, v->cpu.kvm_system_time & ~MSR_KVM_ENABLE);
+    if (v->cpu.kvm_steal_time & MSR_KVM_ENABLE && v->schedstat < 0)
+        v->schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+}
+
+/* ---- end of interrupt ---------------------------------------------------------------------- */
+
+/* The guest's flag, bit 0 of a byte: set by us, cleared by the guest instead of a write to the EOI
+ * register. Only this thread runs the guest's CPU, so nobody changes the byte meanwhile. */
+static bool eoi_flag(struct bt_vcpu *v, uint8_t *flag, bool store)
+{
+    uint64_t gpa = v->cpu.kvm_pv_eoi & ~MSR_KVM_ENABLE;
+    struct address_space *memory = v->bt->vm->memory;
+    return store ? dma_write(memory, gpa, flag, 1) : dma_read(memory, gpa, flag, 1);
+}
+
+void bt_pv_eoi_offer(struct bt_vcpu *v, uint8_t vector)
+{
+    uint8_t flag = 1;
+    if (v->cpu.kvm_pv_eoi & MSR_KVM_ENABLE && lapic_eoi_may_wait(v->vcpu->apic, vector))
+        v->pv_eoi_offered = eoi_flag(v, &flag, true);
+}
+
+void bt_pv_eoi_collect(struct vcpu *vcpu)
+{
+    struct bt_vcpu *v = vcpu->engine;
+    uint8_t flag;
+    if (likely(!v->pv_eoi_offered))
+        return;
+    v->pv_eoi_offered = false;
+    if (!eoi_flag(v, &flag, false))
+        return;
+    if (!(flag & 1)) {
+        lapic_eoi(vcpu->apic);
+        return;
+    }
+    flag &= ~1; /* from now on the guest has to tell the local APIC */
+    eoi_flag(v, &flag, true);
 }
 
 bool bt_pv_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
@@ -159,14 +206,17 @@ bool bt_pv_msr_read(struct x86_cpu *cpu, uint32_t msr, uint64_t *value)
     switch (msr) {
     case MSR_KVM_WALL_CLOCK:
     case MSR_KVM_WALL_CLOCK_NEW:
-        *value = v->pv_wall_msr;
+        *value = v->cpu.kvm_wall_clock;
         return true;
     case MSR_KVM_SYSTEM_TIME:
     case MSR_KVM_SYSTEM_TIME_NEW:
-        *value = v->pv_clock_msr;
+        *value = v->cpu.kvm_system_time;
         return true;
     case MSR_KVM_STEAL_TIME:
-        *value = v->pv_steal_msr;
+        *value = v->cpu.kvm_steal_time;
+        return true;
+    case MSR_KVM_PV_EOI:
+        *value = cpu->kvm_pv_eoi;
         return true;
     default:
         return false;
@@ -180,22 +230,28 @@ bool bt_pv_msr_write(struct x86_cpu *cpu, uint32_t msr, uint64_t value)
     switch (msr) {
     case MSR_KVM_WALL_CLOCK:
     case MSR_KVM_WALL_CLOCK_NEW:
-        v->pv_wall_msr = value;
+        v->cpu.kvm_wall_clock = value;
         write_wall(v, value);
         return true;
     case MSR_KVM_SYSTEM_TIME:
     case MSR_KVM_SYSTEM_TIME_NEW:
-        v->pv_clock_msr = value;
+        v->cpu.kvm_system_time = value;
         if (value & 1)
             write_clock(v, value & ~1ull);
         return true;
     case MSR_KVM_STEAL_TIME:
         if (value & 0x3e)
             return false;
-        v->pv_steal_msr = value;
+        v->cpu.kvm_steal_time = value;
         if (v->schedstat < 0)
             v->schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
         bt_pv_update(v);
+        return true;
+    case MSR_KVM_PV_EOI:
+        if (value & 2)
+            return false;
+        bt_pv_eoi_collect(v->vcpu);
+        cpu->kvm_pv_eoi = value;
         return true;
     default:
         return false;

@@ -416,6 +416,7 @@ static bool bt_vcpu_init(struct vcpu *vcpu, GError **error)
         return fail_errno(error, "cannot set the GS base of CPU %u", vcpu->index);
     vcpu->apic = lapic_create(vcpu->vm, vcpu);
     lapic_set_tsc_conversion(vcpu->apic, bt_tsc_to_clock);
+    lapic_set_eoi_collector(vcpu->apic, bt_pv_eoi_collect);
     v->control.xcr0 = ~0ull; /* none yet */
     x86_cpu_reset(&v->cpu, false);
     bt_control_update(v);
@@ -470,7 +471,7 @@ static void init_and_sipi(struct bt_vcpu *v, unsigned requests)
 /* Whoever changed the state behind the translator's back (reset, load, debugger) ends here. */
 void bt_state_changed(struct bt_vcpu *v)
 {
-    v->fault_pending = v->stepping = v->singly = false;
+    v->fault_pending = v->stepping = v->singly = v->pv_eoi_offered = false;
     v->irq_wanted = 1; /* have a look */
     bt_control_update(v);
     v->cpu.fpu_in_host = false;
@@ -537,6 +538,7 @@ static void bt_kick(struct vcpu *vcpu)
 static void bt_state_get(struct vcpu *vcpu)
 {
     struct bt_vcpu *v = vcpu->engine;
+    bt_pv_eoi_collect(vcpu);
     v->cpu.cr8 = lapic_tpr_get(vcpu->apic) >> 4;
 }
 
@@ -547,6 +549,7 @@ static void bt_state_put(struct vcpu *vcpu)
     if (vcpu->index == 0 && v->bt->block_count)
         bt_flush_code(v->bt, v);
     bt_state_changed(v);
+    bt_pv_restore(v);
 }
 
 static void bt_registers_put(struct vcpu *vcpu)

@@ -30,8 +30,9 @@
 
 #define SEEN_BITS 19
 #define SEEN_BYTES ((1u << SEEN_BITS) / 8)
-#define SEEN_BLOCKS_MAX (1u << (SEEN_BITS - 2)) /* with more, too many would be taken for others \
-                                                 */
+#define SEEN_BLOCKS_MAX \
+    (1u << (SEEN_BITS - 2)) /* with more, too many would be taken for others \
+                             */
 
 static size_t used_bytes(const struct bt *bt)
 {

@@ -48,6 +48,13 @@ bool lapic_msr_write(struct lapic *apic, uint32_t msr, uint64_t value);
 /* For PV EOI and tests: end of interrupt for the highest in service. */
 void lapic_eoi(struct lapic *apic);
 
+/* PV EOI: may the end of `vector`, just acknowledged, be noticed later? It is the only one in
+ * service, none is pending behind it, and nobody but this APIC has to know. */
+bool lapic_eoi_may_wait(struct lapic *apic, uint8_t vector);
+/* `collect` runs, on the vCPU's thread, before the guest's accesses to registers: ends what the
+ * guest has ended without telling. */
+void lapic_set_eoi_collector(struct lapic *apic, void (*collect)(struct vcpu *vcpu));
+
 /* --- messages between controllers; any thread ----------------------------------------------- */
 
 enum apic_delivery { /* Intel SDM vol. 3, 11.6.1; the values of ICR and redirection entries */

@@ -195,6 +195,17 @@ void lapic_eoi(struct lapic *apic)
     lapic_announce(apic);
 }
 
+bool lapic_eoi_may_wait(struct lapic *apic, uint8_t vector)
+{
+    for (unsigned word = 0; word < 4; word++) {
+        uint64_t only = word == vector >> 6 ? 1ull << (vector & 63) : 0;
+        if (apic->isr[word] != only || atomic_load(&apic->tmr[word]) & only
+            || atomic_load(&apic->irr[word]))
+            return false;
+    }
+    return true;
+}
+
 uint8_t lapic_tpr_get(struct lapic *apic)
 {
     return apic->tpr;
@@ -314,6 +325,11 @@ void lapic_free(struct lapic *apic)
         return;
     timer_cancel(&apic->timer);
     device_free(&apic->dev);
+}
+
+void lapic_set_eoi_collector(struct lapic *apic, void (*collect)(struct vcpu *vcpu))
+{
+    apic->collect_eoi = collect;
 }
 
 void lapic_set_tsc_conversion(struct lapic *apic,

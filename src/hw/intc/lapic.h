@@ -94,6 +94,7 @@ struct lapic {
     uint64_t tsc_deadline; /* guest TSC; 0 once fired */
     uint64_t expiry_ns;    /* UINT64_MAX: not running */
     uint64_t (*tsc_to_clock_ns)(struct vcpu *vcpu, uint64_t guest_tsc); /* [const] */
+    void (*collect_eoi)(struct vcpu *vcpu);                             /* [const] or NULL */
 };
 
 static inline bool lapic_enabled(struct lapic *apic)

@@ -26,9 +26,18 @@ static uint32_t atomic_word_of(_Atomic uint64_t *words, unsigned index)
     return atomic_load(&words[index / 2]) >> (32 * (index & 1));
 }
 
+/* What is in service is about to matter. */
+static void collect_eoi(struct lapic *apic)
+{
+    if (apic->collect_eoi)
+        apic->collect_eoi(apic->vcpu);
+}
+
 /* False: no such register. */
 static bool lapic_register_read(struct lapic *apic, unsigned reg, uint32_t *value)
 {
+    if (reg == APIC_REG_PPR || (reg >= APIC_REG_ISR && reg < APIC_REG_TMR))
+        collect_eoi(apic);
     switch (reg) {
     case APIC_REG_ID:
         *value = lapic_is_x2apic(apic) ? apic->id : apic->id << 24;
@@ -104,6 +113,8 @@ static void lapic_write_svr(struct lapic *apic, uint32_t value)
 
 static bool lapic_register_write(struct lapic *apic, unsigned reg, uint32_t value)
 {
+    if (reg == APIC_REG_EOI)
+        collect_eoi(apic);
     switch (reg) {
     case APIC_REG_TPR:
         lapic_tpr_set(apic, value);
