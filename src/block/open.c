@@ -109,10 +109,9 @@ static void name_set(struct block_node *node)
         json_object_set_new(full, "file",
                             node->file->options ? json_deep_copy(node->file->options)
                                                 : json_object());
-    char *text = json_dumps(full, JSON_COMPACT | JSON_ENCODE_ANY);
+    g_autofree char *text = options_dump(full);
     g_free(node->filename);
     node->filename = g_strdup_printf("json:%s", text);
-    free(text);
 }
 
 bool open_is_cyclic(const char *filename)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "block/options.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "util/keyval.h"
@@ -202,7 +203,7 @@ bool options_take_enum(json_t *options, const char *name, const char *const *wor
             return true;
         }
     }
-    return fail(error, "Invalid parameter '%s' for option '%s'%s", text, name,
+    return fail(error, "Parameter '%s' does not accept value '%s'%s", name, text,
                 hint_nearest(text, words));
 }
 
@@ -227,4 +228,70 @@ char *options_leftover(json_t *options)
         return inner ? g_strdup_printf("%s.%s", name, inner) : g_strdup(name);
     }
     return NULL;
+}
+
+/* Members come in the order of QEMU's table of names: by this hash, and within a slot newest first.
+ */
+static unsigned name_slot(const char *name)
+{
+    unsigned value = 0x238f13afu * strlen(name);
+    for (unsigned i = 0; name[i]; i++)
+        value += (unsigned)(signed char)name[i] << (i * 5 % 24);
+    return (1103515243u * value + 12345) % 512;
+}
+
+struct member {
+    const char *name;
+    unsigned slot, age;
+};
+
+static int compare_members(const void *a, const void *b)
+{
+    const struct member *left = a, *right = b;
+    if (left->slot != right->slot)
+        return left->slot < right->slot ? -1 : 1;
+    return left->age < right->age ? 1 : -1;
+}
+
+const char **options_order(json_t *object)
+{
+    size_t size = json_object_size(object);
+    g_autofree struct member *members = g_new0(struct member, size + 1);
+    const char **names = g_new0(const char *, size + 1), *name;
+    unsigned count = 0;
+    json_t *value;
+
+    json_object_foreach(object, name, value)
+    {
+        members[count] = (struct member){ name, name_slot(name), count };
+        count++;
+    }
+    qsort(members, count, sizeof(*members), compare_members);
+    for (unsigned i = 0; i < count; i++)
+        names[i] = members[i].name;
+    return names;
+}
+
+static void dump(json_t *value, GString *out)
+{
+    if (json_is_object(value)) {
+        g_autofree const char **names = options_order(value);
+        g_string_append_c(out, '{');
+        for (unsigned i = 0; names[i]; i++) {
+            g_string_append_printf(out, "%s\"%s\": ", i ? ", " : "", names[i]);
+            dump(json_object_get(value, names[i]), out);
+        }
+        g_string_append_c(out, '}');
+        return;
+    }
+    char *text = json_dumps(value, JSON_ENCODE_ANY);
+    g_string_append(out, text ? text : "null");
+    free(text);
+}
+
+char *options_dump(json_t *options)
+{
+    GString *out = g_string_new(NULL);
+    dump(options, out);
+    return g_string_free(out, FALSE);
 }

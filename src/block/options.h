@@ -51,6 +51,12 @@ bool options_take_enum(json_t *options, const char *name, const char *const *wor
 /* The object `name`, moved out of the tree (new reference), or NULL. */
 json_t *options_take_object(json_t *options, const char *name);
 
+/* The names of an object's members in the order in which QEMU prints them, NULL-terminated;
+ * g_free() the array. */
+const char **options_order(json_t *object);
+/* JSON in one line, in that order; g_free(). */
+char *options_dump(json_t *options);
+
 /* The dotted name of some option left in the tree, or NULL if none is; g_free(). */
 char *options_leftover(json_t *options);
 

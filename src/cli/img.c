@@ -22,6 +22,11 @@ static const struct command {
       "[-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] [-t cache] [-w] [-U] "
       "filename",
       "measures sequential requests" },
+    { "bitmap", img_bitmap,
+      "(--merge SOURCE | --add | --remove | --clear | --enable | --disable)... [-b source_file "
+      "[-F source_fmt]] [-g granularity] [--object objectdef] [--image-opts | -f fmt] filename "
+      "bitmap",
+      "changes an image's persistent bitmaps" },
     { "check", img_check,
       "[--object objectdef] [--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] "
       "[-T src_cache] [-U] filename",

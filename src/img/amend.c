@@ -108,7 +108,7 @@ int img_amend(int argc, char **argv)
         return 1;
     }
     if (optind != argc - 1) {
-        report_error("Expecting one image file name");
+        img_usage_error("Expecting one image file name");
         return 1;
     }
     struct block_node *node = img_open(argv[optind], &how);

@@ -229,7 +229,7 @@ int img_bench(int argc, char **argv)
         }
     }
     if (optind != argc - 1) {
-        report_error("Expecting one image file name");
+        img_usage_error("Expecting one image file name");
         return 1;
     }
     if (aio && strcmp(aio, "native") && strcmp(aio, "threads") && strcmp(aio, "io_uring")) {

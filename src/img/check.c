@@ -181,7 +181,7 @@ int img_check(int argc, char **argv)
         }
     }
     if (optind != argc - 1) {
-        report_error("Expecting one image file name");
+        img_usage_error("Expecting one image file name");
         return 1;
     }
     options.filename = argv[optind];

@@ -201,7 +201,7 @@ int img_commit(int argc, char **argv)
         }
     }
     if (optind != argc - 1) {
-        report_error("Expecting one image file name");
+        img_usage_error("Expecting one image file name");
         return 1;
     }
     img_progress_start(progress && !quiet);

@@ -108,6 +108,17 @@ int img_fail_context(GError *error, const char *format, ...)
     return 1;
 }
 
+int img_usage_error(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    report_error("%s", text);
+    fprintf(stderr, "Try 'qemu-img --help' for more information\n");
+    return 1;
+}
+
 int img_bad_option(int argc, char **argv)
 {
     /* getopt has moved on: the culprit is the word before. */
@@ -251,53 +262,11 @@ char *img_size_text(uint64_t bytes)
     return g_strdup_printf("%0.3g%s", value, unit ? units[unit] : " B");
 }
 
-/* Members come in the order of QEMU's table of names: by this hash, and within a slot newest first.
- */
-static unsigned name_slot(const char *name)
-{
-    unsigned value = 0x238f13afu * strlen(name);
-    for (unsigned i = 0; name[i]; i++)
-        value += (unsigned)(signed char)name[i] << (i * 5 % 24);
-    return (1103515243u * value + 12345) % 512;
-}
-
-struct member {
-    const char *name;
-    unsigned slot, age;
-};
-
-static int compare_members(const void *a, const void *b)
-{
-    const struct member *left = a, *right = b;
-    if (left->slot != right->slot)
-        return left->slot < right->slot ? -1 : 1;
-    return left->age < right->age ? 1 : -1;
-}
-
-const char **img_member_order(json_t *object)
-{
-    size_t size = json_object_size(object);
-    g_autofree struct member *members = g_new0(struct member, size + 1);
-    const char **names = g_new0(const char *, size + 1), *name;
-    unsigned count = 0;
-    json_t *value;
-
-    json_object_foreach(object, name, value)
-    {
-        members[count] = (struct member){ name, name_slot(name), count };
-        count++;
-    }
-    qsort(members, count, sizeof(*members), compare_members);
-    for (unsigned i = 0; i < count; i++)
-        names[i] = members[i].name;
-    return names;
-}
-
 static void print_value(json_t *value, unsigned depth);
 
 static void print_object(json_t *object, unsigned depth)
 {
-    g_autofree const char **names = img_member_order(object);
+    g_autofree const char **names = options_order(object);
 
     putchar('{');
     for (unsigned i = 0; names[i]; i++) {

@@ -201,7 +201,7 @@ int img_compare(int argc, char **argv)
         }
     }
     if (optind != argc - 2) {
-        report_error("Expecting two image file names");
+        img_usage_error("Expecting two image file names");
         return EXIT_ERROR;
     }
     auto_image *first = c.node[0] = img_open(c.name[0] = argv[optind], &how[0]);

@@ -212,7 +212,11 @@ static bool target_create(struct convert *c, uint64_t length, uint32_t source_cl
     if (c->backing_format)
         options_set(c->create_options, "backing_fmt", c->backing_format);
     const struct block_driver *driver = block_driver_find(c->format);
-    if (c->compressed && driver && !driver->compressible) {
+    if (!driver) {
+        report_error("Unknown file format '%s'", c->format);
+        return false;
+    }
+    if (c->compressed && !driver->compressible) {
         report_error("Compression not supported for this file format");
         return false;
     }

@@ -70,20 +70,17 @@ static bool backing_check(const char *filename, json_t *options, bool unsafe, GE
     if (!strcmp(filename, backing))
         return fail(error, "Error: Trying to create an image with the same filename as the backing "
                            "file");
-    if (unsafe && options_has(options, "size"))
+    if (unsafe)
         return true;
     if (format && !block_driver_find(format))
-        return fail(error, "Unknown backing file format '%s'", format);
+        return fail(error, "Unknown driver '%s'\nCould not open backing image.", format);
     g_autofree char *path = block_path_combine(filename, backing, error);
     if (!path)
         return false;
     g_autoptr(GError) reason = NULL;
     auto_block *node = block_open(path, format, NULL, BLOCK_OPEN_NO_IO, &reason);
-    if (!node) {
-        if (unsafe && options_has(options, "size"))
-            return true;
+    if (!node)
         return fail(error, "%s\nCould not open backing image.", reason->message);
-    }
     if (!format)
         return fail(error,
                     "backing_file given without backing_fmt: Detected format of %s.\n"
@@ -91,6 +88,36 @@ static bool backing_check(const char *filename, json_t *options, bool unsafe, GE
                     node->driver->name);
     if (!options_has(options, "size"))
         json_object_set_new(options, "size", json_integer(block_length(node)));
+    return true;
+}
+
+static bool name_known(const struct block_driver *driver, const char *name)
+{
+    const struct block_create_option *option = driver ? driver->create_options : NULL;
+    size_t length = strlen(name);
+    for (; option && option->name; option++) {
+        if (!strncmp(option->name, name, length)
+            && (!option->name[length] || option->name[length] == '.'))
+            return true;
+    }
+    return false;
+}
+
+/* A wrong name is told before anything is made. */
+static bool names_check(const struct block_driver *driver, const char *filename, json_t *options,
+                        GError **error)
+{
+    const struct block_driver *protocol = block_driver_protocol(filename, error);
+    const char *name;
+    json_t *value;
+
+    if (!protocol)
+        return false;
+    json_object_foreach(options, name, value)
+    {
+        if (!name_known(driver, name) && !name_known(protocol, name))
+            return fail(error, "Invalid parameter '%s'", name);
+    }
     return true;
 }
 
@@ -109,6 +136,8 @@ bool img_create_image(const char *filename, const char *format, json_t *options,
         return false;
     if (!options_has(options, "size"))
         return fail(error, "Image creation needs a size parameter");
+    if (!names_check(driver, filename, options, error))
+        return false;
     if (!quiet) {
         print_formatting(filename, format, options);
         fflush(stdout);
@@ -166,7 +195,7 @@ int img_create(int argc, char **argv)
     if (help)
         return img_print_create_options(format, filename);
     if (!filename) {
-        report_error("Expecting image file name");
+        img_usage_error("Expecting image file name");
         return 1;
     }
     if (optind < argc) {
@@ -176,7 +205,7 @@ int img_create(int argc, char **argv)
         json_object_set_new(options, "size", json_integer(size));
     }
     if (optind != argc) {
-        report_error("Unexpected argument: %s", argv[optind]);
+        img_usage_error("Unexpected argument: %s", argv[optind]);
         return 1;
     }
     if (backing)

@@ -47,13 +47,12 @@ static int copy_part(const struct dd *dd, struct block_node *source)
 
     if (dd->has_count && !__builtin_mul_overflow(dd->count, dd->block, &bytes))
         length = MIN(length, bytes);
-    if (__builtin_mul_overflow(dd->skip, dd->block, &start) || start > size) {
+    if (__builtin_mul_overflow(dd->skip, dd->block, &start) || start > length) {
         report_error("%s: cannot skip to specified offset", dd->in);
-        start = size;
+        start = length;
     }
-    /* As dd does: what is counted includes what is skipped. */
-    uint64_t end = dd->has_count ? MIN(size, start + length) : size;
-    length = end - start;
+    /* As QEMU has it, the count includes what is skipped. */
+    length -= start;
     json_object_set_new(options, "size", json_integer(length));
     if (!img_create_image(dd->out, dd->format, options, false, true, &error))
         return img_fail_context(g_steal_pointer(&error),
@@ -120,7 +119,7 @@ int img_dd(int argc, char **argv)
             return 1;
     }
     if (!dd.in || !dd.out) {
-        report_error("Must specify both input and output file names");
+        report_error("Must specify both input and output files");
         return 1;
     }
     auto_image *source = img_open(dd.in, &how);

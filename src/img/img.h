@@ -60,6 +60,8 @@ static inline void img_close_cleanup(struct block_node **node)
 int img_fail(GError *error);
 int img_fail_context(GError *error, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* Prints the sentence and where help is to be had; returns 1. */
+int img_usage_error(const char *format, ...) G_GNUC_PRINTF(1, 2);
 /* getopt's unknown and incomplete options; returns 1. */
 int img_bad_option(int argc, char **argv);
 /* "--output": sets `json`; false after an error. */
@@ -75,8 +77,6 @@ int img_print_create_options(const char *format, const char *filename);
 
 /* "1 KiB", "2.19 MiB". */
 char *img_size_text(uint64_t bytes);
-/* The names of an object's members in QEMU's order, NULL-terminated; g_free() the array. */
-const char **img_member_order(json_t *object);
 /* JSON as QEMU lays it out: four spaces, members in its order. */
 void img_print_json(json_t *value);
 /* A size with suffix; prints an error in QEMU's words. */

@@ -118,7 +118,7 @@ static void print_specific(json_t *value, unsigned depth)
         }
         return;
     }
-    g_autofree const char **names = img_member_order(value);
+    g_autofree const char **names = options_order(value);
     for (index = 0; (name = names[index]); index++) {
         g_autofree char *words = g_strdelimit(g_strdup(name), "-", ' ');
         printf("%*s%s:", depth * 4, "", words);
@@ -251,7 +251,7 @@ int img_info(int argc, char **argv)
         }
     }
     if (optind != argc - 1) {
-        report_error("Expecting one image file name");
+        img_usage_error("Expecting one image file name");
         return 1;
     }
     options.filename = argv[optind];

@@ -143,7 +143,7 @@ int img_map(int argc, char **argv)
         }
     }
     if (optind != argc - 1) {
-        report_error("Expecting one image file name");
+        img_usage_error("Expecting one image file name");
         return 1;
     }
     auto_image *node = img_open(argv[optind], &how);

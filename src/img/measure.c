@@ -38,7 +38,8 @@ static int measure_format(const char *format, json_t *options, uint64_t size,
     }
     if (!driver->measure(options, source ? block_length(source) : size, source, &measure, &error))
         return img_fail(g_steal_pointer(&error));
-    if (source && source->driver->bitmaps && driver->bitmaps && measure.bitmaps == UINT64_MAX)
+    if (source && !strcmp(source->driver->name, format) && driver->supports_backing
+        && measure.bitmaps == UINT64_MAX)
         measure.bitmaps = 0;
     print_result(&measure, json);
     return 0;

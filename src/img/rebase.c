@@ -173,7 +173,7 @@ int img_rebase(int argc, char **argv)
         }
     }
     if (optind != argc - 1) {
-        report_error("Expecting one image file name");
+        img_usage_error("Expecting one image file name");
         return 1;
     }
     if (!unsafe && !backing) {

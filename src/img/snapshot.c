@@ -154,7 +154,7 @@ int img_snapshot(int argc, char **argv)
         }
     }
     if (optind != argc - 1) {
-        report_error("Expecting one image file name");
+        img_usage_error("Expecting one image file name");
         return 1;
     }
     action = action ? action : 'l';

@@ -8,7 +8,7 @@ const struct block_create_option qcow2_create_options[] = {
     { "encryption", BLOCK_OPTION_BOOL, NULL,
       "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)" },
     { "encrypt.format", BLOCK_OPTION_STRING, NULL,
-      "Encrypt the image, format choices: 'aes' (DEPRECATED), 'luks'" },
+      "Encrypt the image, format choices: 'aes', 'luks'" },
     { "encrypt.key-secret", BLOCK_OPTION_STRING, NULL,
       "ID of secret providing qcow AES key or LUKS passphrase" },
     { "encrypt.cipher-alg", BLOCK_OPTION_STRING, NULL, "Name of encryption cipher algorithm" },
@@ -89,7 +89,7 @@ static bool wishes_check(const struct wishes *w, uint64_t size, GError **error)
     bool v2 = !g_strcmp0(w->compat, "0.10") || !g_strcmp0(w->compat, "v2");
 
     if (w->compat && !v2 && strcmp(w->compat, "1.1") && strcmp(w->compat, "v3"))
-        return fail(error, "Invalid parameter '%s'", w->compat);
+        return fail(error, "Parameter 'version' does not accept value '%s'", w->compat);
     if (w->cluster_size < 1 << QCOW2_CLUSTER_BITS_MIN
         || w->cluster_size > 1 << QCOW2_CLUSTER_BITS_MAX || !power_of_two(w->cluster_size))
         return fail(error, "Cluster size must be a power of two between 512 and 2048k");
