@@ -50,6 +50,14 @@ struct chardev *chardev_new_short(const char *id, const char *definition, GError
 struct chardev *chardev_find(const char *id);
 void chardev_print_help(void); /* -chardev help */
 
+/* One after the other, in order of definition. */
+void chardevs_visit(void (*visit)(const char *id, const char *driver, bool connected, void *opaque),
+                    void *opaque);
+/* Closes one that no device uses. */
+bool chardev_remove(const char *id, GError **error);
+/* The device at `chardev` sees a break on its line. False: there is no such chardev. */
+bool chardev_send_break(const char *id, GError **error);
+
 /* Keys of a mux: `escape` (0: none) starts QEMU's two-key commands; `leave` (0: none) pressed
  * twice within half a second ends the machine. */
 struct chardev_mux_keys {

@@ -359,6 +359,47 @@ void chardev_detach(struct chardev *chardev)
     chardev->focus = 0;
 }
 
+static struct chardev *chardev_need(const char *id, GError **error)
+{
+    struct chardev *chardev = chardev_find(id);
+
+    if (!chardev)
+        fail(error, "Chardev '%s' not found", id);
+    return chardev;
+}
+
+bool chardev_remove(const char *id, GError **error)
+{
+    struct chardev *chardev = chardev_need(id, error);
+
+    if (!chardev)
+        return false;
+    if (chardev->slot_count)
+        return fail(error, "Chardev '%s' is busy", id);
+    g_ptr_array_remove(chardevs, chardev);
+    chardev->driver->close(chardev);
+    chardev_free(chardev);
+    return true;
+}
+
+bool chardev_send_break(const char *id, GError **error)
+{
+    struct chardev *chardev = chardev_need(id, error);
+
+    if (chardev)
+        chardev_send_event(chardev, CHARDEV_BREAK);
+    return chardev;
+}
+
+void chardevs_visit(void (*visit)(const char *id, const char *driver, bool connected, void *opaque),
+                    void *opaque)
+{
+    for (guint i = 0; chardevs && i < chardevs->len; i++) {
+        const struct chardev *chardev = chardevs->pdata[i];
+        visit(chardev->id, chardev->driver->name, chardev->opened, opaque);
+    }
+}
+
 bool chardevs_use_stdio(void)
 {
     for (guint i = 0; chardevs && i < chardevs->len; i++) {

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "chardev/chardev.h"
 #include "monitor/command.h"
 #include "util/log.h"
 #include "vm/vm.h"
@@ -212,6 +213,11 @@ static void complete_log(GPtrArray *found, const char *start)
     }
 }
 
+static void complete_chardev(const char *id, const char *driver, bool connected, void *opaque)
+{
+    g_ptr_array_add(opaque, g_strdup(id));
+}
+
 char **hmp_complete(const char *line)
 {
     GPtrArray *found = g_ptr_array_new_with_free_func(g_free);
@@ -232,6 +238,8 @@ char **hmp_complete(const char *line)
         complete_rows(found, last, true);
     else if (depth == 1 && !strcmp(command, "log"))
         complete_log(found, last);
+    else if (depth == 1 && g_str_has_prefix(command, "chardev-"))
+        chardevs_visit(complete_chardev, found);
     for (guint i = 0; i < found->len;) {
         if (g_str_has_prefix(found->pdata[i], last))
             i++;

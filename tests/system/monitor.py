@@ -152,6 +152,11 @@ LOOKS = (
     ("singlestep on", r""), ("singlestep off", r""),
     ("singlestep foo", r"unexpected option foo\n"),
     ("log foo", r"Log items \(comma separated\):\n(.*\n)+"),
+    ("info chardev", r"(\S+: filename=\S+\n)+"), ("chardev-add null,id=hole", r""),
+    ("chardev-add null,id=hole", r"Error: .*used twice\n"),
+    ("chardev-send-break hole", r""), ("chardev-remove hole", r""),
+    ("chardev-remove hole", r"Error: Chardev 'hole' not found\n"),
+    ("chardev-remove serial0", r"Error: Chardev 'serial0' is busy\n"),
     ("help x", r"x /fmt addr -- .*\n"),
 )
 
