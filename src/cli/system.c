@@ -137,6 +137,13 @@ APPLY(apply_fw_cfg)
     return OPTION_GOOD;
 }
 
+APPLY(apply_smbios)
+{
+    struct system *sys = target;
+    g_ptr_array_add(sys->session->config->smbios_texts, g_strdup(value));
+    return OPTION_GOOD;
+}
+
 APPLY(apply_firmware_folder)
 {
     struct system *sys = target;
@@ -471,6 +478,8 @@ static const struct option system_options[] = {
     { "L", "FOLDER", "looks for firmware there first; -L help", apply_firmware_folder },
     { "boot", "[order=]DRIVES[,once=DRIVES][,menu=on|off][,…]",
       "what the firmware boots from: a floppy, c disk, d CD, n network", apply_boot },
+    { "smbios", "type=N[,FIELD=TEXT…]", "fields of SMBIOS structures 0, 1, 2, 3, 4, 11, 17",
+      apply_smbios },
     { "fw_cfg", "[name=]NAME,file=FILE|string=TEXT", "a file for the firmware or the guest",
       apply_fw_cfg },
     { "name", "[guest=]NAME[,process=NAME]", "the machine's name, the process's name", apply_name },

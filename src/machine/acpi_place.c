@@ -65,7 +65,7 @@ bool acpi_load(struct vm *vm, const struct boot *boot, uint64_t *rsdp_address, G
     acpi_tables_build(vm, &tables);
     uint32_t base = BOOT_TABLES + TABLES_OFFSET, size = tables.bytes->len;
     uint8_t *host = boot_ram(boot, BOOT_TABLES, TABLES_OFFSET + size);
-    bool fits = host && size <= BOOT_TABLES_SIZE - TABLES_OFFSET;
+    bool fits = host && size <= BOOT_SMBIOS - base;
     if (fits) {
         struct acpi_rsdp rsdp = rsdp_make(&tables);
         rsdp.rsdt += base;
@@ -80,7 +80,7 @@ bool acpi_load(struct vm *vm, const struct boot *boot, uint64_t *rsdp_address, G
     acpi_tables_free(&tables);
     return fits
            || fail(error, "the ACPI tables take %u bytes; %u fit", size,
-                   BOOT_TABLES_SIZE - TABLES_OFFSET);
+                   BOOT_SMBIOS - base);
 }
 
 /* --- for firmware ---------------------------------------------------------------------------- */

@@ -22,6 +22,8 @@
 #define BOOT_EBDA 0x9fc00u
 #define BOOT_TABLES 0xf0000u
 #define BOOT_TABLES_SIZE 0x10000u
+#define BOOT_SMBIOS 0xfe000u /* the end of the tables */
+#define BOOT_SMBIOS_SIZE 0x2000u
 #define BOOT_RAM_MIN 0x100000u /* smaller machines cannot hold the above */
 
 struct boot_file {

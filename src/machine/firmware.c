@@ -9,6 +9,7 @@
 #include "hw/misc/fw_cfg.h"
 #include "machine/acpi.h"
 #include "machine/boot_order.h"
+#include "machine/smbios.h"
 #include "util/keyval.h"
 #include "vm/vm.h"
 
@@ -216,6 +217,8 @@ bool firmware_describe(struct vm *vm, GError **error)
         return !vm->config->fw_cfg_texts || !vm->config->fw_cfg_texts->len
                || fail(error, "-fw_cfg: this board has no fw_cfg device");
     describe_machine(vm, cfg);
+    if (!smbios_describe(vm, cfg, error))
+        return false;
     if (vm->config->acpi)
         acpi_describe(vm, cfg);
     return describe_boot(vm, cfg, error) && user_files_add(vm, cfg, error);

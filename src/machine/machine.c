@@ -13,6 +13,7 @@
 #include "machine/boot_bios.h"
 #include "machine/firmware.h"
 #include "machine/flash.h"
+#include "machine/smbios.h"
 #include "util/firmware_file.h"
 #include "virtio/mmio.h"
 #include "vm/vm.h"
@@ -315,5 +316,7 @@ bool machine_load(struct vm *vm, GError **error)
     if (vm->config->acpi && boot_ram(boot, BOOT_TABLES, BOOT_TABLES_SIZE)
         && !acpi_load(vm, boot, &boot->rsdp, error))
         return false;
+    if (boot_ram(boot, BOOT_SMBIOS, BOOT_SMBIOS_SIZE))
+        smbios_load(vm, boot);
     return boot_kernel(boot, error);
 }

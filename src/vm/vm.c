@@ -48,6 +48,7 @@ struct vm_config *vm_config_new(void)
     config->cpus = 1;
     config->memory_bytes = 128ull << 20;
     config->fw_cfg_texts = g_ptr_array_new_with_free_func(g_free);
+    config->smbios_texts = g_ptr_array_new_with_free_func(g_free);
     config->firmware_folders = g_ptr_array_new_with_free_func(g_free);
     config->boot.splash_time_ms = -1;
     config->boot.reboot_timeout_ms = BOOT_REBOOT_DEFAULT;
@@ -62,6 +63,7 @@ void vm_config_free(struct vm_config *config)
     if (!config)
         return;
     g_ptr_array_unref(config->fw_cfg_texts);
+    g_ptr_array_unref(config->smbios_texts);
     g_ptr_array_unref(config->firmware_folders);
     g_free(config->pflash_nodes[0]);
     g_free(config->pflash_nodes[1]);

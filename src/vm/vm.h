@@ -47,6 +47,7 @@ struct vm_config {
     GPtrArray *devices;      /* struct keyval *, one per -device: driver=, id=, bus=, properties */
     GPtrArray *globals;      /* struct vm_global *, one per -global */
     GPtrArray *fw_cfg_texts; /* char *, one per -fw_cfg */
+    GPtrArray *smbios_texts;     /* char *, one per -smbios */
     GPtrArray *firmware_folders; /* char *, -L */
     char *pflash_nodes[2];       /* -machine pflash0=, pflash1=: block nodes; NULL: none */
     char *vga;                   /* "std" or "none"; NULL: none */

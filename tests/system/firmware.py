@@ -62,6 +62,19 @@ def boot_order():
                                         for word in disks], ["bootindex 7"])
 
 
+def smbios():
+    uuid = "12345678-1234-1234-1234-123456789abc"
+    script = "cd /sys/class/dmi/id; cat product_uuid product_serial sys_vendor; dmesg | grep SMBIOS"
+    with Machine(["-uuid", uuid, "-smbios", "type=1,serial=S-1"], script=script) as machine:
+        machine.wait(30)
+        text = machine.text()
+    ok(uuid in text and "S-1" in text and "QEMU" in text and "SMBIOS 2.8" in text,
+       "-smbios and -uuid: Linux finds them", text)
+    refused("an unknown field of -smbios", ["-smbios", "type=1,serail=x"], ["'serail'", "'serial'"])
+    refused("an unknown type of -smbios", ["-smbios", "type=5"], ["type 5"])
+    refused("a UUID that is none", ["-smbios", "type=1,uuid=5"], ["uuid=5"])
+
+
 def grub():
     with Machine(["-drive", f"if=none,id=x,file={GRUB},format=raw,readonly=on", "-device",
                   "virtio-blk-pci,drive=x"], kernel=None) as machine:
@@ -100,6 +113,7 @@ def folders():
 
 
 bad_options()
+attempt("SMBIOS", smbios)
 if os.path.exists(SEABIOS):
     attempt("SeaBIOS on " + ENGINE, seabios, ENGINE)
     if kvm_missing():
