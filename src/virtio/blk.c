@@ -337,21 +337,25 @@ static void blk_kick(struct virtio_device *vdev, unsigned index)
 {
     struct virtio_blk *blk = blk_of(vdev);
     struct virtqueue *vq = virtio_vq(vdev, index);
+    unsigned budget = vq->size; /* then others have their turn, however fast the driver is */
 
     do {
         virtqueue_suppress(vq);
-        while (virtio_running(vdev)) {
+        while (virtio_running(vdev) && budget) {
             struct blk_request *request = request_new(blk);
             if (!virtqueue_pop(vq, &request->chain)) {
                 request_release(request);
                 break;
             }
+            budget--;
             request->queue = index;
             request->io.done = io_done;
             request->io.context = blk->context;
             request_start(request);
         }
-    } while (!virtqueue_unsuppress(vq));
+    } while (!virtqueue_unsuppress(vq) && budget && virtio_running(vdev));
+    if (!budget)
+        virtio_kick(vdev);
 }
 
 /* --- configuration -------------------------------------------------------------------------- */

@@ -244,13 +244,17 @@ static void port_transmit(struct virtio_serial *serial, unsigned queue)
 {
     struct serial_port *port = port_of_queue(serial, queue);
     struct virtqueue *vq = virtio_vq(&serial->vdev, queue);
-    while (virtio_running(&serial->vdev) && virtqueue_pop(vq, &serial->chain)) {
+    unsigned budget = vq->size; /* then others have their turn */
+    while (virtio_running(&serial->vdev) && budget && virtqueue_pop(vq, &serial->chain)) {
+        budget--;
         const struct dma_list *out = &serial->chain.out;
         for (unsigned i = 0; port && port->chardev && i < out->count; i++)
             chardev_write(port->chardev, out->iov[i].iov_base, out->iov[i].iov_len);
         virtqueue_push(vq, &serial->chain, 0);
     }
     virtio_publish(&serial->vdev, queue);
+    if (!budget)
+        virtio_kick(&serial->vdev);
 }
 
 static void serial_kick(struct virtio_device *vdev, unsigned index)

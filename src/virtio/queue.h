@@ -8,7 +8,7 @@
  *              virtqueue_push(vq, chain, work(chain));      bytes written into chain->in
  *          if (virtqueue_publish(vq))
  *              interrupt the driver
- *      } while (!virtqueue_unsuppress(vq));                 false: more came meanwhile
+ *      } while (!virtqueue_unsuppress(vq) && ...);          false: more came meanwhile
  *
  * The driver is hostile. Rings are reached through host addresses found once, when the queue
  * starts, and only if all of a ring is RAM. A descriptor is copied, then checked, then used;
