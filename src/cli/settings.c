@@ -222,9 +222,7 @@ void settings_default_engines(struct vm_config *config)
 
 void settings_print_machines(void)
 {
-    printf("Supported machines are:\n");
-    for (const struct machine_type *type = machine_types; type->name; type++)
-        printf("%-20s %s\n", type->name, type->description);
+    machine_print_help();
 }
 
 /* Options of -machine that have one right value here, or any of several that mean the same. */
@@ -236,7 +234,6 @@ struct fixed_option {
 static const struct fixed_option fixed_options[] = {
     { "usb", "off", "there is no USB controller" },
     { "vmport", "off|auto", "there is no VMware port" },
-    { "smm", "off|auto", "there is no system management mode" },
     { "hpet", "off", "there is no HPET" },
     { "nvdimm", "off", "there is no NVDIMM" },
     { "sata", "off", "there is no SATA controller" },
@@ -292,6 +289,28 @@ static bool take_accel(struct vm_config *config, const char *list, GError **erro
     return true;
 }
 
+static bool take_smm(struct vm_config *config, const char *value, GError **error)
+{
+    for (int i = 0; on_off_auto_names[i]; i++) {
+        if (!strcmp(on_off_auto_names[i], value)) {
+            config->smm = i;
+            return true;
+        }
+    }
+    return fail(error, "smm is on, off or auto, not '%s'", value);
+}
+
+static bool take_limit(struct vm_config *config, const char *value, GError **error)
+{
+    uint64_t bytes;
+    if (!parse_size("max-ram-below-4g", value, 1, &bytes, error))
+        return false;
+    if (bytes < 1 << 20 || bytes > 4ull << 30 || bytes % GUEST_PAGE_SIZE)
+        return fail(error, "max-ram-below-4g is 1M to 4G, in whole pages, not '%s'", value);
+    config->below_4g_limit = bytes;
+    return true;
+}
+
 static void take_string(struct keyval *options, const char *name, char **string)
 {
     const char *value = keyval_take(options, name);
@@ -306,7 +325,8 @@ static bool finish_machine(const struct keyval *options, GError **error)
     static const char *const own_names[] = { "type",     "accel",          "acpi",
                                              "kernel",   "initrd",         "append",
                                              "firmware", "kernel-irqchip", "auto-kernel-cmdline",
-                                             "pflash0",  "pflash1",        "graphics" };
+                                             "pflash0",  "pflash1",        "graphics",
+                                             "smm",      "max-ram-below-4g" };
     const char *names[G_N_ELEMENTS(own_names) + G_N_ELEMENTS(fixed_options) + 1] = { 0 };
 
     memcpy(names, own_names, sizeof(own_names));
@@ -325,6 +345,8 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
     const char *type_name = keyval_take(options, "type"), *accel = keyval_take(options, "accel");
     const char *acpi = keyval_take(options, "acpi");
     const char *irqchip = keyval_take(options, "kernel-irqchip");
+    const char *smm = keyval_take(options, "smm");
+    const char *limit = keyval_take(options, "max-ram-below-4g");
     *engines_given = accel;
     if (type_name) {
         const struct machine_type *type = machine_type_find(type_name, error);
@@ -334,7 +356,8 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
     }
     if (acpi && strcmp(acpi, "auto") && !parse_bool("acpi", acpi, &config->acpi, error))
         return false;
-    if (irqchip && !take_irqchip(config, irqchip, error))
+    if ((irqchip && !take_irqchip(config, irqchip, error)) || (smm && !take_smm(config, smm, error))
+        || (limit && !take_limit(config, limit, error)))
         return false;
     bool auto_command_line = !config->plain_command_line;
     if (!keyval_take_bool(options, "auto-kernel-cmdline", &auto_command_line, error))

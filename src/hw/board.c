@@ -25,6 +25,48 @@ static void board_engine_gsi_set(void *opaque, unsigned gsi, bool level)
     vm->engine->irq_set(vm, gsi, level);
 }
 
+/* Lines with several sources. */
+struct shared_gsi {
+    pthread_mutex_t lock;
+    struct vm *vm;
+    unsigned sources;  /* [main] handed out */
+    uint32_t asserted; /* [lock] by source */
+};
+
+static void shared_gsi_set(void *opaque, unsigned source, bool level)
+{
+    struct shared_gsi *shared = opaque;
+    struct vm *vm = shared->vm;
+    pthread_mutex_lock(&shared->lock);
+    bool before = shared->asserted;
+    shared->asserted = level ? shared->asserted | 1u << source : shared->asserted & ~(1u << source);
+    if (before != (shared->asserted != 0))
+        irq_set(&vm->gsi[shared - vm->shared_gsi], !before);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+struct irq_line board_gsi_shared(struct vm *vm, unsigned gsi)
+{
+    struct shared_gsi *shared = &vm->shared_gsi[gsi];
+    assert(gsi < BOARD_GSI_COUNT && shared->sources < 32);
+    return (struct irq_line){ .set = shared_gsi_set, .opaque = shared, .pin = shared->sources++ };
+}
+
+bool board_has_smm(const struct vm *vm)
+{
+    return vm->engine && vm->engine->smm && vm->engine->smm((struct vm *)vm)
+           && on_off_auto_is(vm->config->smm, true);
+}
+
+void board_smi(struct vm *vm, bool all)
+{
+    if (!board_has_smm(vm))
+        return;
+    for (unsigned i = 0; i < vm->config->cpus; i++)
+        if (all || vm->vcpus[i] == current_vcpu || (!current_vcpu && i == 0))
+            vcpu_request(vm->vcpus[i], VCPU_SMI);
+}
+
 void board_msi_send(struct vm *vm, uint64_t address, uint32_t data)
 {
     if (vm->engine && vm->engine->kernel_irqchip && vm->engine->kernel_irqchip(vm))
@@ -47,6 +89,11 @@ bool board_interrupts_create(struct vm *vm, GError **error)
 {
     bool in_engine = vm->engine && vm->engine->kernel_irqchip && vm->engine->kernel_irqchip(vm);
     vm->gsi = g_new0(struct irq_line, BOARD_GSI_COUNT);
+    vm->shared_gsi = g_new0(struct shared_gsi, BOARD_GSI_COUNT);
+    for (unsigned gsi = 0; gsi < BOARD_GSI_COUNT; gsi++) {
+        vm->shared_gsi[gsi].vm = vm;
+        pthread_mutex_init(&vm->shared_gsi[gsi].lock, NULL);
+    }
     for (unsigned gsi = 0; gsi < BOARD_GSI_COUNT; gsi++)
         vm->gsi[gsi] = (struct irq_line){
             .set = in_engine ? board_engine_gsi_set : board_gsi_set,

@@ -43,6 +43,16 @@ void acpi_pm_power_button(struct vm *vm);
  * other device; local APICs themselves are made per vCPU by lapic_create(). */
 bool board_interrupts_create(struct vm *vm, GError **error);
 
+/* A source of its own for a line that others may drive too; the line is high while one of them is.
+ * From realize, at most 32 per line. */
+struct irq_line board_gsi_shared(struct vm *vm, unsigned gsi);
+
+/* Is there system management mode: does the engine have it, and does -machine smm= want it? */
+bool board_has_smm(const struct vm *vm);
+/* Any thread. A system management interrupt, for the CPU that asks (the first, from other threads)
+ * or for all. */
+void board_smi(struct vm *vm, bool all);
+
 /* Any thread. A message signalled interrupt, to the engine's controllers or ours. */
 void board_msi_send(struct vm *vm, uint64_t address, uint32_t data);
 

@@ -9,6 +9,7 @@
 #include "hw/board.h"
 #include "hw/pci/pci.h"
 #include "machine/acpi.h"
+#include "machine/boards.h"
 #include "machine/boot.h"
 #include "machine/boot_bios.h"
 #include "machine/firmware.h"
@@ -21,11 +22,15 @@
 
 /* --- the boot source, a part of the board --------------------------------------------------- */
 
+#define LOW_BIOS_END 0x100000u
+#define LOW_BIOS_MAX 0x20000u
+
 struct boot_device {
     struct device dev;
     struct boot boot;
     char *command_line; /* boot.command_line, where it was made here */
     struct boot_bios bios;
+    struct region low_bios; /* size 0: not mapped */
 };
 
 /* The board's own firmware, where neither a kernel nor an image was given. */
@@ -56,6 +61,26 @@ static bool firmware_open(struct boot_device *source, GError **error)
     return true;
 }
 
+/* On boards whose chipset chooses between ROM and RAM below 1 MiB, the image's end is seen there as
+ * ROM, too. */
+static void low_bios_map(struct boot_device *source)
+{
+    struct vm *vm = source->dev.vm;
+    const struct boot_bios *bios = &source->bios;
+    uint64_t size = MIN(bios->rom_size, LOW_BIOS_MAX);
+    if (!strcmp(vm->config->machine, "microvm"))
+        return;
+    source->low_bios = (struct region){
+        .name = "isa-bios",
+        .kind = REGION_ROM,
+        .base = LOW_BIOS_END - size,
+        .size = size,
+        .host = bios->rom + bios->rom_size - size,
+        .priority = 1,
+    };
+    address_space_add(vm->memory, &source->low_bios);
+}
+
 static bool boot_realize(struct device *dev, GError **error)
 {
     struct boot_device *source = container_of(dev, struct boot_device, dev);
@@ -70,8 +95,12 @@ static bool boot_realize(struct device *dev, GError **error)
     if (!config->kernel && (config->initrd || config->append))
         return fail(error, "%s goes with -kernel, which is missing",
                     config->initrd ? "-initrd" : "-append");
-    if (!config->kernel)
-        return firmware_open(source, error);
+    if (!config->kernel) {
+        if (!firmware_open(source, error))
+            return false;
+        low_bios_map(source);
+        return true;
+    }
     if (!boot_file_open(&boot->kernel, "-kernel", config->kernel, error))
         return false;
     if (config->initrd && boot_kernel_takes_modules(boot)) {
@@ -93,6 +122,8 @@ static void boot_unrealize(struct device *dev)
     boot_file_close(&source->boot.kernel);
     boot_file_close(&source->boot.initrd);
     boot_modules_close(&source->boot);
+    if (source->low_bios.size)
+        address_space_remove(dev->vm->memory, &source->low_bios);
     if (source->bios.rom && !source->bios.borrowed)
         address_space_remove(dev->vm->memory, &source->bios.region);
     boot_bios_close(&source->bios);
@@ -108,79 +139,7 @@ DEVICE_TYPE(boot) = {
     .unrealize = boot_unrealize,
 };
 
-/* --- boards --------------------------------------------------------------------------------- */
-
-static bool devices_create(struct vm *vm, const char *const *types, GError **error)
-{
-    for (; *types; types++)
-        if (!board_device_create(vm, *types, error))
-            return false;
-    return true;
-}
-
-/* The serial ports' back ends come as pointers, not as ids: they may have no id. */
-static bool serial_create(struct vm *vm, unsigned index, GError **error)
-{
-    struct device *dev = device_new(vm, "isa-serial", NULL, error);
-    if (!dev)
-        return false;
-    device_set_reference(dev, "chardev", vm->config->serial[index]);
-    char number[4] = { '0' + index };
-    if (device_set(dev, "index", number, error) && device_realize(dev, error))
-        return true;
-    device_free(dev);
-    return false;
-}
-
-static bool serials_create(struct vm *vm, GError **error)
-{
-    for (unsigned i = 0; i < VM_SERIAL_PORTS; i++)
-        if (vm->config->serial[i] && !serial_create(vm, i, error))
-            return fail_prefix(error, "serial port %u: ", i);
-    return true;
-}
-
-static bool interrupts_create(struct vm *vm, GError **error)
-{
-    return board_interrupts_create(vm, error)
-           && (vm->engine->kernel_irqchip(vm) || board_device_create(vm, "pit", error));
-}
-
-static bool pc_create(struct vm *vm, GError **error)
-{
-    static const char *const types[] = { "boot",    "isabus-bridge",  "rtc",    "i8042",
-                                         "port92",  "fpu-error",      "post",   "fw_cfg",
-                                         "acpi-pm", "i440FX-pcihost", "i440FX", NULL };
-    return interrupts_create(vm, error) && devices_create(vm, types, error)
-           && serials_create(vm, error);
-}
-
-/* With ACPI they have the I/O APIC's inputs above the ISA interrupts to themselves. */
-#define VIRTIO_MMIO_BASE 0xfeb00000u
-#define VIRTIO_MMIO_SLOTS 8u
-#define VIRTIO_MMIO_GSI 16u
-#define VIRTIO_MMIO_GSI_NO_ACPI 5u
-
-/* The last slot first: the first device goes there, as on QEMU. */
-static bool virtio_slots_create(struct vm *vm, GError **error)
-{
-    unsigned first = vm->config->acpi ? VIRTIO_MMIO_GSI : VIRTIO_MMIO_GSI_NO_ACPI;
-    for (unsigned i = VIRTIO_MMIO_SLOTS; i--;)
-        if (!virtio_mmio_create(vm, i, VIRTIO_MMIO_BASE + i * VIRTIO_MMIO_BYTES,
-                                &vm->gsi[first + i], error))
-            return false;
-    return true;
-}
-
-/* As `pc` without the keyboard controller, its gate, and PCI; ACPI's registers are the same, so
- * that one set of tables serves both. */
-static bool microvm_create(struct vm *vm, GError **error)
-{
-    static const char *const types[] = { "boot",    "isabus-bridge", "rtc", "post",
-                                         "acpi-pm", "fw_cfg",        NULL };
-    return interrupts_create(vm, error) && devices_create(vm, types, error)
-           && virtio_slots_create(vm, error) && serials_create(vm, error);
-}
+/* --- the machine ----------------------------------------------------------------------------- */
 
 static void add_to_command_line(unsigned index, uint64_t base, unsigned gsi, void *opaque)
 {
@@ -197,26 +156,6 @@ static void command_line_complete(struct vm *vm)
     virtio_mmio_visit(vm, add_to_command_line, text);
     source->command_line = g_string_free(text, FALSE);
     source->boot.command_line = source->command_line;
-}
-
-const struct machine_type machine_types[] = {
-    { "pc", "PC with the legacy devices (default)", pc_create },
-    { "microvm", "small board: serial ports, timers, ACPI; starts fastest", microvm_create },
-    { 0 },
-};
-
-const struct machine_type *machine_type_find(const char *name, GError **error)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    for (const struct machine_type *type = machine_types; type->name; type++) {
-        if (!strcmp(type->name, name))
-            return type;
-        g_ptr_array_add(names, (void *)type->name);
-    }
-    g_ptr_array_add(names, NULL);
-    const char *hint = hint_nearest(name, (const char *const *)names->pdata);
-    fail(error, "machine type '%s' is unknown%s", name, *hint ? hint : "; see -M help");
-    return NULL;
 }
 
 /* How much memory there is, as firmware reads it: KiB above 1 MiB, 64 KiB units above 16 MiB and
@@ -266,9 +205,9 @@ bool machine_finish(struct vm *vm, GError **error)
 /* Memory types as firmware leaves them: RAM is cached, device memory below 4 GiB and the old video
  * window are not. Kernels take MTRRs that are off for a reason to leave the page attributes alone
  * as well, and complain if CPUs differ. (Intel SDM vol. 3, 12.11.2) */
-static void memory_types_set(struct x86_cpu *cpu)
+static void memory_types_set(struct x86_cpu *cpu, uint64_t devices)
 {
-    const uint64_t write_back = 0x0606060606060606, gib = 1u << 30;
+    const uint64_t write_back = 0x0606060606060606, end = 1ull << 32;
     enum {
         ENABLED = 1 << 11,
         FIXED_ENABLED = 1 << 10,
@@ -281,8 +220,13 @@ static void memory_types_set(struct x86_cpu *cpu)
     cpu->mtrr_def_type = ENABLED | FIXED_ENABLED | WRITE_BACK;
     for (size_t i = 0; i < G_N_ELEMENTS(cpu->mtrr_fixed); i++)
         cpu->mtrr_fixed[i] = i == FIXED_VIDEO ? 0 : write_back;
-    cpu->mtrr_base[0] = 3 * gib | UNCACHED;
-    cpu->mtrr_mask[0] = ((1ull << phys_bits) - gib) | VALID;
+    /* Each register covers a power of two, aligned to its size. */
+    for (size_t i = 0; devices < end && i < G_N_ELEMENTS(cpu->mtrr_base); i++) {
+        uint64_t size = devices & -devices;
+        cpu->mtrr_base[i] = devices | UNCACHED;
+        cpu->mtrr_mask[i] = ((1ull << phys_bits) - size) | VALID;
+        devices += size;
+    }
 }
 
 /* The CPU model must be able to address all of RAM. */
@@ -311,7 +255,8 @@ bool machine_load(struct vm *vm, GError **error)
     if (source->bios.rom)
         return boot_bios_load(&source->bios, boot, error);
     for (unsigned i = 0; i < vm->config->cpus; i++)
-        memory_types_set(vm->vcpus[i]->cpu);
+        memory_types_set(vm->vcpus[i]->cpu, machine_below_4g(vm->config));
+    pci_setup(vm);
     boot->rsdp = 0;
     if (vm->config->acpi && boot_ram(boot, BOOT_TABLES, BOOT_TABLES_SIZE)
         && !acpi_load(vm, boot, &boot->rsdp, error))

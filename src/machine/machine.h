@@ -7,14 +7,24 @@
 #include "util/util.h"
 
 struct vm;
+struct vm_config;
 
 struct machine_type {
     const char *name, *description;
     bool (*create)(struct vm *vm, GError **error);
+    /* How much of so much memory lies below 4 GiB at most. */
+    uint64_t (*below_4g)(uint64_t memory_bytes);
+    /* Versioned names, "pc-q35-7.2": what stands before the version, and the oldest; NULL: none. */
+    const char *prefix, *oldest;
 };
 
 /* All types, the default first; an entry without name ends the list. */
 extern const struct machine_type machine_types[];
+
+void machine_print_help(void); /* -M help */
+
+/* Where RAM below 4 GiB ends for this configuration, and room for devices begins. */
+uint64_t machine_below_4g(const struct vm_config *config);
 
 /* NULL and an error naming the nearest type if there is none of this name. */
 const struct machine_type *machine_type_find(const char *name, GError **error);

@@ -17,14 +17,11 @@
 #include "vm/vcpu.h"
 #include "x86/log.h"
 
-/* RAM above this goes above 4 GiB; below 4 GiB the rest is for devices and firmware. */
-#define RAM_BELOW_4G_LIMIT (3ull << 30)
-
 /* Bits of vm->asked beside 1 << enum vm_shutdown_cause. */
 #define ASKED_RESET (1u << 16)
 #define ASKED_EXIT (1u << 17)
 #define ASKED_DEBUG (1u << 18)
-#define ASKED_IO_ERROR (1u << 19)
+#define ASKED_PAUSE (1u << 19)
 
 static void options_free(void *keyval)
 {
@@ -181,7 +178,7 @@ static bool vm_build(struct vm *vm, GError **error)
     g_autoptr(GPtrArray) devices =
         vm_globals_check(vm->config, error) ? devices_parse(vm, error) : NULL;
     if (!devices || !requests_init(vm, error)
-        || !guest_ram_init(&vm->ram, vm->config->memory_bytes, RAM_BELOW_4G_LIMIT, error))
+        || !guest_ram_init(&vm->ram, vm->config->memory_bytes, machine_below_4g(vm->config), error))
         return false;
     guest_ram_map(&vm->ram, vm->memory);
     if (!engine_choose(vm, error))
@@ -253,6 +250,7 @@ void vm_free(struct vm *vm)
     address_space_free(vm->memory);
     address_space_free(vm->io);
     g_free(vm->gsi);
+    g_free(vm->shared_gsi);
     g_string_free(vm->engine_refusals, TRUE);
     g_main_loop_unref(vm->loop);
     debug_destroy(vm);
@@ -295,7 +293,8 @@ void vm_pause(struct vm *vm)
 void vm_resume(struct vm *vm)
 {
     if (vm->state != RUN_STATE_PAUSED && vm->state != RUN_STATE_PRELAUNCH
-        && vm->state != RUN_STATE_DEBUG && vm->state != RUN_STATE_IO_ERROR)
+        && vm->state != RUN_STATE_DEBUG && vm->state != RUN_STATE_IO_ERROR
+        && vm->state != RUN_STATE_WATCHDOG && vm->state != RUN_STATE_GUEST_PANICKED)
         return;
     for (guint i = 0; vm->listeners && i < vm->listeners->len; i++) {
         const struct vm_listener *listener = vm->listeners->pdata[i];
@@ -333,6 +332,10 @@ const char *vm_state_name(const struct vm *vm)
         return "paused";
     case RUN_STATE_DEBUG:
         return "paused (debug)";
+    case RUN_STATE_WATCHDOG:
+        return "paused (watchdog)";
+    case RUN_STATE_GUEST_PANICKED:
+        return "paused (guest-panicked)";
     case RUN_STATE_IO_ERROR:
         return "paused (io-error)";
     case RUN_STATE_SHUTDOWN:
@@ -475,12 +478,12 @@ static void stop_for_debugger(struct vm *vm)
         vcpus_go(vm);
 }
 
-static void stop_for_io_error(struct vm *vm)
+static void stop_as_asked(struct vm *vm)
 {
     if (vm->state != RUN_STATE_RUNNING)
         return;
     vm_pause(vm);
-    vm->state = RUN_STATE_IO_ERROR;
+    vm->state = atomic_load(&vm->asked_state);
 }
 
 static gboolean take_requests(gint fd, GIOCondition condition, gpointer opaque)
@@ -497,12 +500,12 @@ static gboolean take_requests(gint fd, GIOCondition condition, gpointer opaque)
         asked = (asked & ~ASKED_RESET) | 1u << VM_SHUTDOWN_GUEST;
     if (asked & ASKED_EXIT)
         end_loop(vm, atomic_load(&vm->asked_exit_code));
-    else if (asked & ~(ASKED_RESET | ASKED_DEBUG | ASKED_IO_ERROR))
+    else if (asked & ~(ASKED_RESET | ASKED_DEBUG | ASKED_PAUSE))
         shut_down(vm, asked);
     else if (asked & ASKED_RESET)
         vm_reset(vm);
-    else if (asked & ASKED_IO_ERROR)
-        stop_for_io_error(vm);
+    else if (asked & ASKED_PAUSE)
+        stop_as_asked(vm);
     else if (asked & ASKED_DEBUG)
         stop_for_debugger(vm);
     return G_SOURCE_CONTINUE;
@@ -534,9 +537,15 @@ void vm_request_reset(struct vm *vm)
     ask(vm, ASKED_RESET);
 }
 
+void vm_request_pause(struct vm *vm, enum run_state state)
+{
+    atomic_store(&vm->asked_state, state);
+    ask(vm, ASKED_PAUSE);
+}
+
 void vm_request_io_error(struct vm *vm)
 {
-    ask(vm, ASKED_IO_ERROR);
+    vm_request_pause(vm, RUN_STATE_IO_ERROR);
 }
 
 void vm_request_exit(struct vm *vm, int exit_code)

@@ -10,6 +10,7 @@
 #include "vm/debug.h"
 
 struct ioapic;
+struct shared_gsi;
 struct pic;
 struct acpi_files;
 
@@ -52,11 +53,15 @@ struct vm_config {
     char *pflash_nodes[2];       /* -machine pflash0=, pflash1=: block nodes; NULL: none */
     char *vga;                   /* "std" or "none"; NULL: none */
     struct boot_config boot;
-    uint64_t bt_code_bytes; /* of translated code the bt engine keeps; 0: its default */
-    bool one_insn;          /* -singlestep, -accel one-insn-per-tb=on */
-    bool no_graphics;       /* the text screen goes to the first serial port as well */
-    bool acpi;              /* -machine acpi= */
-    bool own_irqchip;       /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
+    uint64_t bt_code_bytes;  /* of translated code the bt engine keeps; 0: its default */
+    bool one_insn;           /* -singlestep, -accel one-insn-per-tb=on */
+    bool no_graphics;        /* the text screen goes to the first serial port as well */
+    bool acpi;               /* -machine acpi= */
+    int watchdog_action;     /* enum watchdog_action */
+    int panic_action;        /* enum panic_action */
+    int smm;                 /* enum on_off_auto; -machine smm= */
+    uint64_t below_4g_limit; /* -machine max-ram-below-4g=; 0: the board's own */
+    bool own_irqchip;        /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
     bool no_reboot, no_shutdown, start_paused;
     bool timing;
     bool plain_command_line; /* auto-kernel-cmdline=off: devices are not added to it */
@@ -76,8 +81,10 @@ enum run_state {
     RUN_STATE_PRELAUNCH,
     RUN_STATE_RUNNING,
     RUN_STATE_PAUSED,
-    RUN_STATE_DEBUG,    /* stopped for a debugger */
-    RUN_STATE_IO_ERROR, /* paused because a disk failed, with werror=stop and the like */
+    RUN_STATE_DEBUG,          /* stopped for a debugger */
+    RUN_STATE_IO_ERROR,       /* paused because a disk failed, with werror=stop and the like */
+    RUN_STATE_WATCHDOG,       /* paused by one, with -watchdog-action pause */
+    RUN_STATE_GUEST_PANICKED, /* paused because the guest said so, with -action panic=pause */
     RUN_STATE_SHUTDOWN,
 };
 
@@ -105,6 +112,7 @@ struct vm {
     struct pic *pic;               /* NULL with an in-kernel irqchip */
     struct ioapic *ioapic;         /* same */
     const struct irq_line *ferr;   /* x87 errors with CR0.NE clear; NULL: the board has no way */
+    struct shared_gsi *shared_gsi; /* see board_gsi_shared() */
     struct irq_line *gsi;          /* 24 lines the board's devices drive (ISA IRQ n = gsi[n]) */
     /* [atomic] translate one instruction at a time; see vm_translate_again() */
     atomic_bool one_insn;
@@ -118,7 +126,7 @@ struct vm {
     struct virtio_balloon *balloon; /* [main] NULL: none */
     GMainLoop *loop;
     atomic_uint asked; /* what vm_request_*() want of the main loop, see vm.c */
-    atomic_int asked_exit_code;
+    atomic_int asked_exit_code, asked_state;
     int asked_fd; /* [const] eventfd that wakes the main loop for `asked` */
 };
 
@@ -159,6 +167,8 @@ void vm_request_shutdown(struct vm *vm, enum vm_shutdown_cause cause);
 void vm_request_reset(struct vm *vm);
 /* The machine stops until the user lets it run on. */
 void vm_request_io_error(struct vm *vm);
+/* Pauses the machine with this as its state, if it runs. */
+void vm_request_pause(struct vm *vm, enum run_state state);
 /* As shutdown, with the given process exit code, even under no_shutdown (isa-debug-exit). */
 void vm_request_exit(struct vm *vm, int exit_code);
 /* A vCPU's thread: stop all vCPUs and tell the debugger, see vcpu->debug.stop. */

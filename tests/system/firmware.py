@@ -48,7 +48,7 @@ def menu():
 def boot_order():
     path, options = debug_console("order")
     disks = []
-    for index, name in ((7, "a"), (2, "b")):
+    for index, name in ((7, "a"), (5, "b")):
         disks += ["-drive", f"if=none,id={name},format=raw,file=" + made(name, bytes(1 << 20)),
                   "-device", f"virtio-blk-pci,drive={name},addr={index},bootindex={index}"]
     with Machine([*options, *disks, "-boot", "strict=on"], kernel=None) as machine:
@@ -56,9 +56,9 @@ def boot_order():
     with open(path, encoding="utf-8", errors="replace") as file:
         log = file.read()
     lines = [line.partition(" ")[2] for line in log.splitlines() if "/pci@i0cf8/scsi" in line]
-    ok(lines == ["/pci@i0cf8/scsi@2/disk@0,0", "/pci@i0cf8/scsi@7/disk@0,0"],
+    ok(lines == ["/pci@i0cf8/scsi@5/disk@0,0", "/pci@i0cf8/scsi@7/disk@0,0"],
        "bootindex: SeaBIOS is given paths in their order", log)
-    refused("a bootindex given twice", [word.replace("bootindex=2", "bootindex=7")
+    refused("a bootindex given twice", [word.replace("bootindex=5", "bootindex=7")
                                         for word in disks], ["bootindex 7"])
 
 

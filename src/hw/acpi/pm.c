@@ -2,13 +2,14 @@
 /* acpi-pm: ACPI fixed hardware (ACPI specification 6.4, 4.8.3) where a PIIX4 under QEMU has it, so
  * that small guests which write 0x2000 to port 0x604 end here too: PM1 event and control registers,
  * the 3.579545 MHz timer, a block of 16 general purpose events, the reset register at 0xcf9 and the
- * SMI command port. There is no SMM: the command port only switches SCI_EN, which is on at reset
- * because systems started without firmware find an ACPI machine.
+ * SMI command port, which switches SCI_EN and tells the chipset.
  *
  * The system control interrupt is a level: any enabled status bit.
  *
  * Threads: ports on any vCPU's thread, the power button and the timer on the main loop; all under
  * dev.lock, but the PM timer's register, which only reads the clock. */
+#include "hw/acpi/pm.h"
+
 #include "hw/board.h"
 #include "hw/device.h"
 #include "util/log.h"
@@ -38,6 +39,9 @@ struct acpi_pm {
     struct device dev;
     struct region event, control, pm_timer, gpe, reset_port, smi_port;
     struct irq_line sci;
+    bool mapped; /* the four first regions; changes with the ports' topology */
+    void (*command)(void *opaque, uint8_t value); /* [const] once the board is complete */
+    void *command_opaque;
     struct timer timer;
     /* [dev.lock] */
     uint16_t status, enable, pm1_control;
@@ -200,6 +204,8 @@ static void smi_write(struct device *dev, uint64_t offset, uint64_t value, unsig
     else if (value == ACPI_DISABLE_COMMAND)
         pm->pm1_control &= ~CONTROL_SCI_ENABLE;
     pm_update(pm);
+    if (pm->command)
+        pm->command(pm->command_opaque, value);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -229,8 +235,8 @@ static const struct region_ops reset_ops = {
 };
 static const struct region_ops smi_ops = { .read = smi_read, .write = smi_write, .max_size = 1 };
 
-static void pm_map(struct acpi_pm *pm, struct region *region, const char *name, uint16_t base,
-                   uint16_t size, const struct region_ops *ops)
+static void pm_describe(struct acpi_pm *pm, struct region *region, const char *name, uint16_t base,
+                        uint16_t size, const struct region_ops *ops)
 {
     *region = (struct region){
         .name = name,
@@ -240,7 +246,48 @@ static void pm_map(struct acpi_pm *pm, struct region *region, const char *name, 
         .dev = &pm->dev,
         .priority = 1, /* 0xcf9 lies inside the PCI configuration address port */
     };
-    address_space_add(pm->dev.vm->io, region);
+}
+
+static void pm_move(struct acpi_pm *pm, uint16_t base, uint16_t gpe0)
+{
+    struct address_space *io = pm->dev.vm->io;
+    struct region *regions[] = { &pm->event, &pm->control, &pm->pm_timer, &pm->gpe };
+    if (pm->mapped == (base != 0) && (!base || (pm->event.base == base && pm->gpe.base == gpe0)))
+        return;
+    address_space_begin(io);
+    for (size_t i = 0; pm->mapped && i < G_N_ELEMENTS(regions); i++)
+        address_space_remove(io, regions[i]);
+    pm->mapped = base;
+    pm_describe(pm, &pm->event, "acpi-evt", base, 4, &event_ops);
+    pm_describe(pm, &pm->control, "acpi-cnt", base + 4, 2, &control_ops);
+    pm_describe(pm, &pm->pm_timer, "acpi-tmr", base + 8, 4, &pm_timer_ops);
+    pm_describe(pm, &pm->gpe, "acpi-gpe0", gpe0, ACPI_GPE0_BYTES, &gpe_ops);
+    for (size_t i = 0; pm->mapped && i < G_N_ELEMENTS(regions); i++)
+        address_space_add(io, regions[i]);
+    address_space_end(io);
+}
+
+static struct acpi_pm *pm_find(struct vm *vm)
+{
+    struct device *dev = board_find(vm, "acpi-pm");
+    return dev ? container_of(dev, struct acpi_pm, dev) : NULL;
+}
+
+void acpi_pm_connect(struct vm *vm, void (*command)(void *opaque, uint8_t value), void *opaque)
+{
+    struct acpi_pm *pm = pm_find(vm);
+    if (!pm)
+        return;
+    pm->command = command;
+    pm->command_opaque = opaque;
+    pm_move(pm, 0, 0);
+}
+
+void acpi_pm_map(struct vm *vm, uint16_t base, uint16_t gpe0)
+{
+    struct acpi_pm *pm = pm_find(vm);
+    if (pm)
+        pm_move(pm, base, gpe0);
 }
 
 static bool pm_realize(struct device *dev, GError **error)
@@ -248,13 +295,12 @@ static bool pm_realize(struct device *dev, GError **error)
     struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
     timer_init(&pm->timer, pm_fired, pm);
     if (dev->vm->gsi)
-        pm->sci = dev->vm->gsi[BOARD_IRQ_SCI];
-    pm_map(pm, &pm->event, "acpi-pm1-event", ACPI_PM1_EVENT_PORT, 4, &event_ops);
-    pm_map(pm, &pm->control, "acpi-pm1-control", ACPI_PM1_CONTROL_PORT, 2, &control_ops);
-    pm_map(pm, &pm->pm_timer, "acpi-pm-timer", ACPI_PM_TIMER_PORT, 4, &pm_timer_ops);
-    pm_map(pm, &pm->gpe, "acpi-gpe0", ACPI_GPE0_PORT, ACPI_GPE0_BYTES, &gpe_ops);
-    pm_map(pm, &pm->reset_port, "reset-control", ACPI_RESET_PORT, 1, &reset_ops);
-    pm_map(pm, &pm->smi_port, "smi-command", ACPI_SMI_COMMAND_PORT, 2, &smi_ops);
+        pm->sci = board_gsi_shared(dev->vm, BOARD_IRQ_SCI);
+    pm_move(pm, ACPI_PM1_EVENT_PORT, ACPI_GPE0_PORT);
+    pm_describe(pm, &pm->reset_port, "reset-control", ACPI_RESET_PORT, 1, &reset_ops);
+    pm_describe(pm, &pm->smi_port, "apm-io", ACPI_SMI_COMMAND_PORT, 2, &smi_ops);
+    address_space_add(dev->vm->io, &pm->reset_port);
+    address_space_add(dev->vm->io, &pm->smi_port);
     return true;
 }
 
@@ -262,7 +308,7 @@ static void pm_reset(struct device *dev)
 {
     struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
     pm->status = pm->enable = 0;
-    pm->pm1_control = CONTROL_SCI_ENABLE;
+    pm->pm1_control = 0;
     pm->gpe_status[0] = pm->gpe_status[1] = pm->gpe_enable[0] = pm->gpe_enable[1] = 0;
     pm->reset_control = pm->smi_command = pm->smi_data = 0;
     pm->seen_carry = pm_ticks() >> TIMER_CARRY_BIT;
@@ -272,11 +318,10 @@ static void pm_reset(struct device *dev)
 static void pm_unrealize(struct device *dev)
 {
     struct acpi_pm *pm = container_of(dev, struct acpi_pm, dev);
-    struct region *regions[] = { &pm->event, &pm->control,    &pm->pm_timer,
-                                 &pm->gpe,   &pm->reset_port, &pm->smi_port };
     timer_cancel(&pm->timer);
-    for (size_t i = 0; i < G_N_ELEMENTS(regions); i++)
-        address_space_remove(dev->vm->io, regions[i]);
+    pm_move(pm, 0, 0);
+    address_space_remove(dev->vm->io, &pm->reset_port);
+    address_space_remove(dev->vm->io, &pm->smi_port);
 }
 
 static const struct state_field pm_state[] = {

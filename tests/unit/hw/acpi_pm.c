@@ -43,6 +43,7 @@ static void test_power_button(struct test_board *board)
 {
     pic_program(board);
     outb(board, 0x4d1, 0x02);
+    outb(board, ACPI_SMI_COMMAND_PORT, ACPI_ENABLE_COMMAND);
     acpi_pm_power_button(&board->vm);
     tap_ok(inw(board, EVENT) == 0x100 && !sci(board), "a button nobody listens to");
     outw(board, EVENT + 2, 0x100);
@@ -60,7 +61,9 @@ static void test_power_button(struct test_board *board)
 static void test_control(struct test_board *board)
 {
     struct vm *vm = &board->vm;
-    tap_ok(inw(board, CONTROL) == 1, "ACPI mode at reset");
+    tap_ok(inw(board, CONTROL) == 0, "no ACPI mode at reset");
+    outb(board, 0xb2, ACPI_ENABLE_COMMAND);
+    tap_ok(inw(board, CONTROL) == 1, "entered by command");
     outb(board, 0xb2, ACPI_DISABLE_COMMAND);
     tap_ok(inw(board, CONTROL) == 0, "left by command");
     outb(board, 0xb2, ACPI_ENABLE_COMMAND);

@@ -70,6 +70,7 @@ static void test_board_end(struct test_board *board)
         lapic_free(board->cpus[i].apic);
     g_ptr_array_unref(vm->devices);
     g_free(vm->gsi);
+    g_free(vm->shared_gsi);
     address_space_free(vm->smm_memory);
     address_space_free(vm->memory);
     address_space_free(vm->io);

@@ -4,25 +4,19 @@
  * PC this is.
  *
  * Of its own registers there are PAM, which says where in 0xc0000 to 0xfffff RAM lies under the
- * ROMs, and SMRAM, which opens RAM under the video window to system management mode. They keep what
- * is written and change nothing: only firmware has a use for them, and systems started without it
- * find RAM in all of 0xc0000 to 0xfffff. The DRAM controller's registers are absent and read as
- * zero. */
-#include "hw/pci/host.h"
-
+ * ROMs, and SMRAM, which opens RAM under the video window to system management mode. The DRAM
+ * controller's registers are absent and read as zero. */
 #include "hw/board.h"
+#include "hw/chipset/pam.h"
+#include "hw/pci/host.h"
 #include "vm/vm.h"
 
-#define REGISTER_PAM 0x59 /* seven bytes of two areas each; the first has the upper only */
+#define REGISTER_PAM 0x59
 #define REGISTER_SMRAM 0x72
-#define SMRAM_SEGMENT 0x02 /* 0xa0000, the only choice */
-#define SMRAM_ENABLE 0x08
-#define SMRAM_LOCK 0x10
-#define SMRAM_CLOSED 0x20
-#define SMRAM_OPEN 0x40
 
 struct i440fx {
     struct pci_function function;
+    struct pam pam;
 };
 
 /* Once locked, SMRAM is closed and stays so until reset. */
@@ -35,6 +29,13 @@ static void i440fx_config_write(struct pci_function *function, unsigned offset, 
     *smram |= locked;
     if (*smram & SMRAM_LOCK)
         *smram &= ~SMRAM_OPEN;
+}
+
+static void i440fx_remap(struct pci_function *function)
+{
+    struct i440fx *i440fx = container_of(function, struct i440fx, function);
+    pam_update(&i440fx->pam, &function->config[REGISTER_PAM]);
+    pam_update_smram(&i440fx->pam, function->config[REGISTER_SMRAM]);
 }
 
 static bool i440fx_realize(struct device *dev, GError **error)
@@ -56,10 +57,19 @@ static bool i440fx_realize(struct device *dev, GError **error)
     for (size_t i = 0; i < G_N_ELEMENTS(registers); i++)
         pci_config_define(pci_function_of(dev), registers[i].offset, registers[i].size,
                           registers[i].value, registers[i].writable);
+    pam_init(&container_of(dev, struct i440fx, function.dev)->pam, dev);
     return true;
 }
 
-static const struct pci_function_ops i440fx_ops = { .config_write = i440fx_config_write };
+static void i440fx_unrealize(struct device *dev)
+{
+    pam_end(&container_of(dev, struct i440fx, function.dev)->pam);
+}
+
+static const struct pci_function_ops i440fx_ops = {
+    .config_write = i440fx_config_write,
+    .remap = i440fx_remap,
+};
 static const struct pci_type i440fx_pci = {
     .vendor = 0x8086,
     .device = 0x1237,
@@ -77,6 +87,7 @@ DEVICE_TYPE(i440fx) = {
     .board_only = true,
     .size = sizeof(struct i440fx),
     .realize = i440fx_realize,
+    .unrealize = i440fx_unrealize,
 };
 
 /* --- the host bridge itself ------------------------------------------------------------------ */
