@@ -247,6 +247,15 @@ struct bt_debug {
     uint64_t region_low, region_bytes; /* stop where code is first fetched from there */
 };
 
+/* A passage to the memory thunk, for all accesses of one kind: see translate_memory.c. */
+struct bt_passage {
+    uint32_t access;
+    uint16_t place; /* after the first one; in units of PASSAGE_BYTES, plus 1; 0: none */
+    uint8_t reg;    /* host register with the address */
+};
+#define PASSAGES 1024 /* size of the hash table; it is filled by half */
+#define PASSAGE_BYTES 16
+
 /* Code memory is one memfd mapped twice: written at `write`, executed at `exec`, never both. */
 struct bt {
     struct vm *vm;
@@ -254,10 +263,13 @@ struct bt {
     uint8_t *code_exec;
     ptrdiff_t code_write_offset; /* add to an executable address to write there */
     uint8_t *code_next;          /* [lock] executable address of free space */
-    uint8_t *code_start;         /* after the thunks */
+    uint8_t *code_start;         /* after the thunks and passages */
     size_t code_size;
-    uint8_t *code_settled;   /* [lock] executable address; see bt_code_settle() */
-    struct bt_place *places; /* [lock] of blocks, in ascending code address */
+    uint8_t *code_settled;                /* [lock] executable address; see bt_code_settle() */
+    struct bt_passage passages[PASSAGES]; /* [lock] hash table, never emptied */
+    uint8_t *passage_first;               /* [const] executable address */
+    unsigned passage_count;               /* [lock] */
+    struct bt_place *places;              /* [lock] of blocks, in ascending code address */
     size_t block_count, block_capacity;
     _Atomic uint32_t *hash; /* BLOCK_HASH_BYTES: refs of blocks */
     uint8_t *arena;         /* code_size bytes */

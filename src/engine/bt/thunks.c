@@ -178,6 +178,7 @@ void bt_emit_thunks(struct bt *bt)
     emit_load_vcpu(&e, H_RSP, CPU_OFFSET(return_base));
     emit_jmp(&e, bt->thunk.indirect);
 
-    bt->code_start = emit_here(&e);
+    bt->passage_first = emit_here(&e);
+    bt->code_start = bt->passage_first + PASSAGES / 2 * PASSAGE_BYTES;
     bt->code_next = bt->code_start;
 }

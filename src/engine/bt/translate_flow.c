@@ -168,6 +168,12 @@ void translate_exit(struct translator *t, uint64_t target_rip, uint32_t target_m
 void translate_cold_flow(struct translator *t, const struct cold *cold)
 {
     struct emit *e = &t->e;
+    const uint8_t *stub = t->exits[cold->exit].stub;
+    if (cold->kind == COLD_LINK && stub && !cold->landing) { /* the same once more */
+        int32_t rel = stub - (cold->hole + e->exec + 4);
+        memcpy(cold->hole, &rel, sizeof(rel));
+        return;
+    }
     emit_patch32(e, cold->hole);
     switch (cold->kind) {
     case COLD_TAKEN:

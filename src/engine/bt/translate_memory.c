@@ -352,6 +352,51 @@ static struct shared *shared_new(struct translator *t, unsigned guest_base)
     return &t->shared[t->next_shared++ % SHARED_SLOTS];
 }
 
+/*      mov   T0, reg
+ *      mov   ecx, access
+ *      jmp   memory
+ *
+ * Such a passage is made once for each register and kind of access. Returns NULL if there are too
+ * many. */
+static const uint8_t *passage(struct translator *t, unsigned reg, uint32_t access)
+{
+    struct bt *bt = t->bt;
+    uint32_t hash = (access ^ reg << 27) * 0x9e3779b9u >> 16;
+    struct bt_passage *at = &bt->passages[hash % PASSAGES];
+    while (at->place && (at->access != access || at->reg != reg))
+        at = at + 1 < bt->passages + PASSAGES ? at + 1 : bt->passages;
+    if (!at->place) {
+        if (bt->passage_count == PASSAGES / 2)
+            return NULL;
+        *at = (struct bt_passage){ access, ++bt->passage_count, reg };
+        struct emit e = {
+            .p = bt->passage_first + (at->place - 1) * PASSAGE_BYTES + bt->code_write_offset,
+            .exec = -bt->code_write_offset,
+        };
+        emit_mov(&e, T0, reg);
+        emit_mov_imm(&e, S0, access);
+        emit_jmp(&e, bt->thunk.memory);
+    }
+    return bt->passage_first + (at->place - 1) * PASSAGE_BYTES;
+}
+
+/* Instead of a cold path: a call of the passage, in place of the jump at `hole`. It comes back to
+ * `resume`, which is right behind, and with the addend, as after a hit. Not for what may have to be
+ * done in the bounce buffer and committed then. */
+static bool call_passage(struct translator *t, uint8_t *hole, struct address address, int32_t low,
+                         uint32_t access)
+{
+    if (t->mode & MODE_CHECKED || (access & ACCESS_WRITE && !(access & ACCESS_SHARED)))
+        return false;
+    const uint8_t *target = passage(t, low ? T0 : address.reg, access);
+    if (!target)
+        return false;
+    int32_t rel = target - (hole + t->e.exec + 4);
+    hole[-1] = 0xe8;
+    memcpy(hole, &rel, sizeof(rel));
+    return true;
+}
+
 void translate_access(struct translator *t, const struct insn *insn, struct address address,
                       uint32_t access, body_fn *body)
 {
@@ -397,13 +442,15 @@ void translate_access(struct translator *t, const struct insn *insn, struct addr
         emit_store_vcpu(e, CPU_OFFSET(shared[0]) + 8 * (int32_t)(shared - t->shared), T1);
     body(t, insn, &place);
 
+    access |= (address.stack ? ACCESS_STACK : 0) | (shared ? 0 : access_alignment(insn, access));
+    if (call_passage(t, hole, address, low, access))
+        return;
     struct cold *cold = translate_add_cold(t, COLD_MEMORY);
     cold->hole = hole;
     cold->insn = insn;
     cold->address = address;
     cold->address.disp = low;
-    cold->access =
-        access | (address.stack ? ACCESS_STACK : 0) | (shared ? 0 : access_alignment(insn, access));
+    cold->access = access;
     cold->body = body;
     cold->place = place;
     cold->resume = resume;
