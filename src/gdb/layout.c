@@ -262,6 +262,8 @@ char *gdb_layout_xml(const struct gdb_layout *layout)
     const char *feature = NULL;
 
     g_string_append_printf(xml, "<architecture>%s</architecture>\n", gdb_arch_names[layout->arch]);
+    if (layout->arch != GDB_X86_64) /* what gdb adds for Linux programs does not fit */
+        g_string_append(xml, "<osabi>none</osabi>\n");
     for (unsigned i = 0; i < layout->count; i++) {
         const struct gdb_reg *reg = &layout->regs[i];
         if (reg->feature != feature) {

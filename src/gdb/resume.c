@@ -17,6 +17,18 @@ enum { SIGNAL_INT = 2, SIGNAL_QUIT = 3, SIGNAL_TRAP = 5 };
 
 /* --- stop replies --- */
 
+static bool is_hardware_break(const struct gdb_server *server, uint64_t addr)
+{
+    const GArray *points = server->vm->debug.points;
+
+    for (guint i = 0; i < points->len; i++) {
+        const struct debug_point *point = &g_array_index(points, struct debug_point, i);
+        if (point->kind == DEBUG_BREAK_HARD && point->addr == addr)
+            return true;
+    }
+    return false;
+}
+
 static void append_reason(const struct gdb_server *server, GString *to)
 {
     const struct x86_cpu *cpu = server->vcpu->cpu;
@@ -30,10 +42,10 @@ static void append_reason(const struct gdb_server *server, GString *to)
     case DEBUG_BREAK_HARD:
         if (stop->addr != cpu->rip)
             break;
-        if (stop->kind == DEBUG_BREAK_SOFT && server->has_swbreak)
-            g_string_append(to, "swbreak:;");
-        else if (stop->kind == DEBUG_BREAK_HARD && server->has_hwbreak)
-            g_string_append(to, "hwbreak:;");
+        if (is_hardware_break(server, stop->addr))
+            g_string_append(to, server->has_hwbreak ? "hwbreak:;" : "");
+        else
+            g_string_append(to, server->has_swbreak ? "swbreak:;" : "");
         break;
     case DEBUG_WATCH_WRITE:
     case DEBUG_WATCH_READ:

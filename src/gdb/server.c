@@ -80,8 +80,8 @@ void gdb_layout_choose(struct gdb_server *server)
 
     if (server->arch_wanted >= 0)
         arch = server->arch_wanted;
-    else if (server->vm->state == RUN_STATE_PRELAUNCH)
-        arch = gdb_arch_widest(cpu); /* what runs first is not what one waits for */
+    else if (server->vm->state == RUN_STATE_PRELAUNCH || server->refused)
+        arch = gdb_arch_widest(cpu); /* what runs now is not what one waits for */
     gdb_layout_init(&server->layout, arch, cpu);
     g_free(server->xml);
     server->xml = gdb_layout_xml(&server->layout);
@@ -100,6 +100,7 @@ static void client_connected(struct gdb_server *server)
     server->waiting = server->physical = server->step_interrupts = false;
     server->has_swbreak = server->has_hwbreak = false;
     server->arch_wanted = -1;
+    server->read_all = server->registers_seen = false;
     server->vcpu = server->vm->vcpus[0];
     server->resumed = NULL;
     server->last_event = DEBUG_EVENT_PAUSE;
@@ -111,6 +112,10 @@ static void client_gone(struct gdb_server *server)
 {
     if (!server->attached)
         return;
+    /* A gdb that has loaded a 64-bit program cannot do with fewer registers. It leaves with an
+     * error; when it comes again it gets them. */
+    if (server->read_all && server->layout.arch != GDB_X86_64)
+        server->refused = true;
     server->attached = false;
     debug_detach(server->vm);
 }
@@ -136,6 +141,9 @@ static void packet_received(void *opaque, char *data, size_t length)
      * monitor's `cont`, has made it run without gdb's knowledge. */
     server->waiting = false;
     vm_pause(server->vm);
+    bool first = !server->registers_seen;
+    server->registers_seen |= data[0] == 'g';
+    server->read_all = first && data[0] == 'g';
     gdb_command(server, data, length);
 }
 

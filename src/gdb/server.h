@@ -32,9 +32,12 @@ struct gdb_server {
     struct vcpu *vcpu;             /* that of register and memory packets: the "general thread" */
     struct vcpu *resumed;          /* that of the packets c and s; NULL: the general thread */
     struct gdb_layout layout;
-    int arch_wanted;             /* enum gdb_arch, or -1: what fits */
-    char *xml;                   /* target.xml of `layout` */
-    GString *reply;              /* scratch */
+    int arch_wanted;     /* enum gdb_arch, or -1: what fits */
+    bool registers_seen; /* it has read all registers */
+    bool read_all;       /* the last packet was the first to read all registers */
+    bool refused;        /* a client left at once when it saw the registers of 16- or 32-bit code */
+    char *xml;           /* target.xml of `layout` */
+    GString *reply;      /* scratch */
     enum debug_event last_event; /* why it is stopped */
 };
 

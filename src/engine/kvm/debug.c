@@ -24,7 +24,6 @@
 #define DR7_FIXED 0x400u
 #define DR6_HITS 0xfu
 #define DR6_STEP (1u << 14)
-#define RFLAGS_RESUME FLAG_RF
 
 /* --- which point goes where ------------------------------------------------------------------- */
 
@@ -256,14 +255,15 @@ static void control_load(struct vcpu *vcpu, uint32_t inject)
     struct kvm_guest_debug control = { .control = inject };
     uint64_t registers[4] = { 0 };
 
+    bool steps = vcpu->debug.action == VCPU_STEP || state->debug_skips;
+
     if (kvm->debug.planned->len)
         control.control |= KVM_GUESTDBG_USE_SW_BP;
-    if (vcpu->debug.action == VCPU_STEP)
+    if (steps)
         control.control |= KVM_GUESTDBG_SINGLESTEP;
-    if (vcpu->debug.action == VCPU_STEP && !vcpu->debug.step_interrupts
-        && kvm->debug.can_block_interrupts)
+    if (steps && !vcpu->debug.step_interrupts && kvm->debug.can_block_interrupts)
         control.control |= KVM_GUESTDBG_BLOCKIRQ;
-    if (kvm->debug.slot_count) {
+    if (kvm->debug.slot_count && !state->debug_skips) {
         control.control |= KVM_GUESTDBG_USE_HW_BP;
         uint64_t dr7 = registers_fill(state, &kvm->debug, vcpu->cpu, registers);
         for (unsigned n = 0; n < 4; n++)
@@ -274,18 +274,6 @@ static void control_load(struct vcpu *vcpu, uint32_t inject)
         control.control |= KVM_GUESTDBG_ENABLE;
     if (ioctl(state->fd, KVM_SET_GUEST_DEBUG, &control) < 0)
         kvm_warn_refused(vcpu->vm->engine_vm, KVM_FEATURE_GUEST_DEBUG, "to debug a guest");
-}
-
-/* A breakpoint in a register, where the vCPU stands, is left out for one instruction. */
-static void skip_break(struct vcpu *vcpu)
-{
-    struct kvm_regs regs;
-
-    vcpu->debug.skip_break = false;
-    if (ioctl(kvm_vcpu_of(vcpu)->fd, KVM_GET_REGS, &regs) < 0)
-        return;
-    regs.rflags |= RFLAGS_RESUME;
-    ioctl(kvm_vcpu_of(vcpu)->fd, KVM_SET_REGS, &regs);
 }
 
 /* A halted vCPU that is stepped goes on as after an interrupt. */
@@ -304,8 +292,8 @@ void kvm_debug_load(struct vcpu *vcpu)
         return;
     if (vcpu->debug.action == VCPU_STEP && vcpu->cpu->halted)
         wake(vcpu);
-    if (vcpu->debug.skip_break)
-        skip_break(vcpu);
+    kvm_vcpu_of(vcpu)->debug_skips = vcpu->debug.skip_break;
+    vcpu->debug.skip_break = false;
     control_load(vcpu, 0);
 }
 
@@ -345,7 +333,7 @@ bool kvm_debug_is_int3(struct vcpu *vcpu)
 /* True: the vCPU stops, vcpu->debug.stop says why. */
 bool kvm_debug_exit(struct vcpu *vcpu)
 {
-    const struct kvm_vcpu *state = kvm_vcpu_of(vcpu);
+    struct kvm_vcpu *state = kvm_vcpu_of(vcpu);
     const struct engine_vm *kvm = vcpu->vm->engine_vm;
     const struct kvm_debug_exit_arch *arch = &state->run->debug.arch;
     struct debug_stop *stop = &vcpu->debug.stop;
@@ -353,6 +341,12 @@ bool kvm_debug_exit(struct vcpu *vcpu)
     if (arch->exception == VECTOR_BP) {
         *stop = (struct debug_stop){ DEBUG_BREAK_SOFT, arch->pc };
         return is_planted(kvm, arch->pc) || inject(vcpu, VECTOR_BP, 0);
+    }
+    if (state->debug_skips) {
+        state->debug_skips = false;
+        control_load(vcpu, 0);
+        if (vcpu->debug.action != VCPU_STEP)
+            return false;
     }
     for (unsigned n = 0; n < 4 && kvm->debug.slot_count; n++) {
         if (!(arch->dr6 & 1u << n) || state->slot_of[n] < 0)

@@ -82,6 +82,7 @@ struct kvm_vcpu {
     atomic_bool power_on;    /* with the next load, what struct x86_cpu does not hold is reset */
     bool io_unfinished;      /* the last exit's instruction completes on the next entry */
     atomic_bool debug_dirty; /* what a debugger wants of it has changed */
+    bool debug_skips;        /* one step without breakpoints, to leave the one it stands at */
     int8_t slot_of[4];       /* index into kvm_debug.slots, or -1: the guest's */
     uint64_t tsc_offset;     /* as last exchanged with the kernel */
 };
