@@ -7,5 +7,6 @@
 int cli_system(int argc, char **argv);
 int cli_run(int argc, char **argv);
 int cli_img(int argc, char **argv);
+int cli_io(int argc, char **argv);
 
 #endif

@@ -22,6 +22,7 @@ static const struct subcommand subcommands[] = {
     { "run", NULL, "runs Linux with its console in this terminal", cli_run },
     { "system", "qemu-system-x86_64", "runs one virtual machine, with QEMU's options", cli_system },
     { "img", "qemu-img", "makes, converts and checks disk images", cli_img },
+    { "io", "qemu-io", "runs single requests on a disk image", cli_io },
     { "help", NULL, "prints this", cli_help },
     { "version", NULL, "prints the version", cli_version },
 };

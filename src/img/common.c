@@ -56,7 +56,10 @@ struct block_node *img_open(const char *filename, const struct img_open *how)
         node = NULL;
     }
     if (!node) {
-        img_fail_context(g_steal_pointer(&error), "Could not open '%s': ", filename);
+        img_fail_context(g_steal_pointer(&error),
+                         strcmp(g_get_prgname(), "qemu-io") ? "Could not open '%s': "
+                                                            : "can't open device %s: ",
+                         filename);
         return NULL;
     }
     if (node->probed_raw && (flags & BLOCK_OPEN_RW))

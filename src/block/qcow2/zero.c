@@ -28,7 +28,7 @@ static bool cluster_change(struct qcow2 *s, struct qcow2_entry *entry, enum zero
     struct qcow2_entry old = *entry;
     bool host = !(old.entry & QCOW2_COMPRESSED) && (old.entry & QCOW2_OFFSET_MASK);
     bool empty = !old.entry && !old.bitmap;
-    bool plain = s->header.version < 3 || (how != ZERO_KEEP && !s->node->backing);
+    bool plain = s->header.version < 3 || (how == ZERO_UNMAP && !s->node->backing);
     bool external = s->data != s->node->file;
 
     if (how == DISCARD_FULL || (plain && (how == DISCARD || !s->node->backing)))
