@@ -310,7 +310,7 @@ static bool control_write(struct x86_cpu *cpu, unsigned n, uint64_t value)
         cpu->cr2 = value;
         return true;
     case 3:
-        if (value & cpu->model->reserved_phys)
+        if (value >> 52 || value & cpu->model->reserved_phys)
             return false;
         cpu->cr3 = value;
         return true;
