@@ -6,6 +6,9 @@
 
 #include "util/util.h"
 
+/* The chardev of -gdb, unless it is one with another name. */
+#define GDB_CHARDEV_ID "gdb"
+
 struct chardev;
 struct vm;
 

@@ -2,8 +2,9 @@
 /* gdb's `monitor`: the human monitor, and what only makes sense inside a debugger. */
 #include <string.h>
 
+#include "chardev/chardev.h"
 #include "gdb/server.h"
-#include "monitor/hmp.h"
+#include "monitor/command.h"
 
 /* "kaslr [wait]" */
 static char *monitor_kaslr(struct gdb_server *server, const char *args)
@@ -54,3 +55,36 @@ char *gdb_monitor(struct gdb_server *server, const char *line)
         return monitor_arch(server, rest + strspn(rest, " "));
     return hmp_execute(server->vm, &cpu, copy);
 }
+
+/* --- the human monitor's command --- */
+
+static void run_gdbserver(struct hmp *hmp, const struct hmp_args *args)
+{
+    const char *text = args->count ? args->value[0].text : "tcp::1234";
+    struct vm *vm = hmp->vm;
+    GError *error = NULL;
+
+    if (vm->gdb && vm->gdb->handling) {
+        hmp_print(hmp, "Error: the debugger that asks for this would be cut off\n");
+        return;
+    }
+    gdb_server_stop(vm);
+    if (chardev_find(GDB_CHARDEV_ID))
+        chardev_remove(GDB_CHARDEV_ID, NULL);
+    if (!strcmp(text, "none")) {
+        hmp_print(hmp, "Disabled gdbserver\n");
+        return;
+    }
+    struct chardev *chardev = gdb_chardev_open(text, &error);
+    if (!chardev || !gdb_server_start(vm, chardev, &error))
+        hmp_print_error(hmp, error);
+    else
+        hmp_print(hmp, "Waiting for gdb connection on device '%s'\n", text);
+}
+HMP_COMMAND(gdbserver) = {
+    .name = "gdbserver",
+    .args = "s?",
+    .params = "[device]",
+    .help = "start the gdb server on a device, as -gdb (default tcp::1234); none: stop it",
+    .run = run_gdbserver,
+};

@@ -144,7 +144,9 @@ static void packet_received(void *opaque, char *data, size_t length)
     bool first = !server->registers_seen;
     server->registers_seen |= data[0] == 'g';
     server->read_all = first && data[0] == 'g';
+    server->handling = true;
     gdb_command(server, data, length);
+    server->handling = false;
 }
 
 static void interrupt_received(void *opaque)
@@ -206,7 +208,7 @@ struct chardev *gdb_chardev_open(const char *text, GError **error)
         full = g_strconcat(text, ",wait=off,server=on", NULL);
     if (socket && g_str_has_prefix(text, "tcp:"))
         full = g_strconcat(full, ",nodelay=on", NULL);
-    return chardev_new_short("gdb", full, error);
+    return chardev_new_short(GDB_CHARDEV_ID, full, error);
 }
 
 static void server_free(struct gdb_server *server)

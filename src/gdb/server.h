@@ -25,6 +25,7 @@ struct gdb_server {
     struct chardev *chardev;
     struct gdb_link link;
     bool attached;                 /* somebody is there, and the machine is theirs */
+    bool handling;                 /* a packet is being handled */
     bool waiting;                  /* the machine runs, and gdb waits to hear why it stopped */
     bool physical;                 /* memory packets mean physical addresses */
     bool has_swbreak, has_hwbreak; /* gdb understands these reasons in a stop reply */
