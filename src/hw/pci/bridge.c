@@ -78,7 +78,7 @@ void pci_bridge_config_write(struct pci_function *function, unsigned offset, uin
         bridge->reset_due = true;
 }
 
-static void bridge_written(struct pci_function *function)
+void pci_bridge_written(struct pci_function *function)
 {
     struct pci_bridge *bridge = container_of(function, struct pci_bridge, function);
     if (!bridge->reset_due)
@@ -89,7 +89,7 @@ static void bridge_written(struct pci_function *function)
 
 const struct pci_function_ops pci_bridge_ops = {
     .config_write = pci_bridge_config_write,
-    .written = bridge_written,
+    .written = pci_bridge_written,
 };
 
 void pci_bridge_init(struct pci_bridge *bridge, bool express, uint32_t slots)

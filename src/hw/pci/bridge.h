@@ -25,6 +25,8 @@ void pci_bridge_end(struct pci_bridge *bridge); /* from unrealize */
 void pci_bridge_config_write(struct pci_function *function, unsigned offset, uint32_t value,
                              unsigned size);
 
+void pci_bridge_written(struct pci_function *function);
+
 static inline struct pci_bus *pci_bridge_bus(struct pci_function *function)
 {
     return &container_of(function, struct pci_bridge, function)->bus;
