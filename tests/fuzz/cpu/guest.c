@@ -40,10 +40,24 @@ static void xsetbv(uint32_t value)
     asm volatile("xsetbv" : : "c"(0), "a"(value), "d"(0));
 }
 
-/* Where CPL 3 finds the stubs: the frame's user mapping, moved out of the way of what cases
- * touch. */
-#define STUB_SLOT 200u
-#define STUB_ADDRESS(p) ((word)(p) + ((word)STUB_SLOT << 39))
+/* Where CPL 3 finds the stubs: one page of 2 MiB with the whole image, out of the way of what cases
+ * touch. An address with few bits set would come up by chance. */
+#define STUB_PML4 0xadu
+#define STUB_PDPT 0x13bu
+#define STUB_PD 0x1d3u
+#define STUB_BYTES (2u << 20)
+#define STUB_ADDRESS(p) \
+    ((word)(p) + ((word)STUB_PML4 << 39) + ((word)STUB_PDPT << 30) + ((word)STUB_PD << 21))
+
+static void map_stubs(uint64_t *pml4)
+{
+    uint64_t *pdpt = page_alloc(), *pd = page_alloc();
+    pd[STUB_PD] = PTE_P | PTE_W | PTE_U | PTE_PS;
+    pdpt[STUB_PDPT] = (word)pd | PTE_P | PTE_W | PTE_U;
+    pml4[STUB_PML4] = (word)pdpt | PTE_P | PTE_W | PTE_U;
+    if ((word)xsave_area + sizeof(xsave_area) > STUB_BYTES || (word)user_stack_top > STUB_BYTES)
+        die("the image is larger than the page of the stubs");
+}
 
 static void machine_init(void)
 {
@@ -58,7 +72,7 @@ static void machine_init(void)
         write_cr4(read_cr4() | CR4_FSGSBASE);
     asm volatile("movw %w0, %%fs; movw %w0, %%gs" : : "r"(0)); /* iretq would clear others' bases */
     uint64_t *pml4 = (uint64_t *)read_cr3();
-    pml4[STUB_SLOT] = pml4[1];
+    map_stubs(pml4);
     pml4[1] = 0;
     pml4[0] |= PTE_U;
     *(uint64_t *)(pml4[0] & ~0xfffull) |= PTE_U;
