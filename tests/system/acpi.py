@@ -12,7 +12,7 @@ import tempfile
 
 from yadotest import Machine, attempt, done, ok, skip
 
-BOARDS = (("pc", ["-smp", "2"]), ("microvm", []))
+BOARDS = (("pc", ["-smp", "2"]), ("q35", []), ("microvm", []))
 SCRIPT = """
 cd /sys/firmware/acpi/tables
 for table in *; do [ -f $table ] && { echo "table $table"; base64 $table; }; done

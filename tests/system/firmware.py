@@ -4,12 +4,14 @@
 what it is told with -boot and -fw_cfg; what is wrong with these is said in one sentence."""
 
 import os
+import shutil
 import tempfile
 
 from yadotest import ENGINE, Machine, attempt, done, kvm_missing, ok, run, skip
 
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
 GRUB = "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
+OVMF = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 FOLDER = tempfile.mkdtemp()
 
 
@@ -75,6 +77,20 @@ def smbios():
     refused("a UUID that is none", ["-smbios", "type=1,uuid=5"], ["uuid=5"])
 
 
+def ovmf():
+    variables = os.path.join(FOLDER, "variables")
+    shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.fd", variables)
+    for machine_type in ("q35", "pc"):
+        with Machine(["-M", machine_type, "-m", "256M", "-drive",
+                      "if=pflash,unit=0,format=raw,readonly=on,file=" + OVMF, "-drive",
+                      "if=pflash,unit=1,format=raw,file=" + variables], kernel=None,
+                     timeout=120) as machine:
+            machine.expect("Shell>")
+            ok(True, f"OVMF in flash memory gets to its shell on {machine_type}")
+    with open(variables, "rb") as file, open("/usr/share/OVMF/OVMF_VARS_4M.fd", "rb") as original:
+        ok(file.read() != original.read(), "and keeps its variables in the file")
+
+
 def grub():
     with Machine(["-drive", f"if=none,id=x,file={GRUB},format=raw,readonly=on", "-device",
                   "virtio-blk-pci,drive=x"], kernel=None) as machine:
@@ -114,6 +130,10 @@ def folders():
 
 bad_options()
 attempt("SMBIOS", smbios)
+if os.path.exists(OVMF):
+    attempt("OVMF", ovmf)
+else:
+    skip("OVMF", "package ovmf is not installed")
 if os.path.exists(SEABIOS):
     attempt("SeaBIOS on " + ENGINE, seabios, ENGINE)
     if kvm_missing():

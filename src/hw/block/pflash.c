@@ -30,7 +30,6 @@
 #define STATUS_READY 0x80u
 #define STATUS_ERASE_ERROR 0x20u
 #define STATUS_PROGRAM_ERROR 0x10u
-#define STATUS_ERRORS 0x3au
 
 #define MANUFACTURER_INTEL 0x89u
 #define DEVICE_CODE 0x18u
@@ -92,9 +91,12 @@ static void contents_save(struct pflash *flash, uint64_t offset, uint32_t size)
          flash->options.drive->name, strerror(-error));
 }
 
+/* With secure=on only firmware in system management mode changes anything, so that the system
+ * cannot change what firmware trusts. */
 static bool write_allowed(const struct pflash *flash)
 {
-    return !flash->read_only;
+    return !flash->read_only
+           && (!flash->secure || (current_vcpu && current_vcpu->cpu && current_vcpu->cpu->smm));
 }
 
 static void program(struct pflash *flash, uint64_t offset, const uint8_t *data, uint32_t size)
@@ -229,7 +231,7 @@ static void command_start(struct pflash *flash, uint8_t command)
         flash->command = command;
         break;
     case COMMAND_CLEAR_STATUS:
-        flash->status &= ~STATUS_ERRORS;
+        flash->status = 0; /* ready as well: by that firmware tells flash from ROM */
         to_array(flash);
         break;
     case COMMAND_READ_ARRAY_OLD:

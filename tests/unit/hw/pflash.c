@@ -64,6 +64,9 @@ static void test_commands(struct test_board *board, const char *path)
     put(board, 0, 0xd0);
     put(board, 0, 0xff);
     tap_ok(get(board, SIZE - 1) == 1 && get(board, 0) == 0x55, "one that ends beyond it is cut");
+    put(board, 0, 0x50);
+    put(board, 0, 0x70);
+    tap_ok(get(board, 0) == 0, "cleared, the status is zero");
     put(board, 0, 0x90);
     tap_ok(get(board, 0) == 0x89, "the maker's code");
     put(board, 0, 0x98);
