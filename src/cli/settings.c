@@ -247,8 +247,6 @@ static const struct fixed_option fixed_options[] = {
     { "rtc", "on|auto", "the board has an RTC" },
     { "isa-serial", "on", "serial ports are chosen with -serial" },
     /* Hints: no value of these changes what the guest sees. */
-    { "dump-guest-core", "on|off", "it is on or off" },
-    { "mem-merge", "on|off", "it is on or off" },
     { "suppress-vmdesc", "on|off", "it is on or off" },
 };
 
@@ -325,6 +323,7 @@ static bool finish_machine(const struct keyval *options, GError **error)
     static const char *const own_names[] = { "type",     "accel",          "acpi",
                                              "kernel",   "initrd",         "append",
                                              "firmware", "kernel-irqchip", "auto-kernel-cmdline",
+                                             "memory-backend", "mem-merge", "dump-guest-core",
                                              "pflash0",  "pflash1",        "graphics",
                                              "smm",      "max-ram-below-4g" };
     const char *names[G_N_ELEMENTS(own_names) + G_N_ELEMENTS(fixed_options) + 1] = { 0 };
@@ -360,6 +359,13 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
         || (limit && !take_limit(config, limit, error)))
         return false;
     bool auto_command_line = !config->plain_command_line;
+    bool merge = !config->memory_no_merge, dump = !config->memory_no_dump;
+    if (!keyval_take_bool(options, "mem-merge", &merge, error)
+        || !keyval_take_bool(options, "dump-guest-core", &dump, error))
+        return false;
+    config->memory_no_merge = !merge;
+    config->memory_no_dump = !dump;
+    take_string(options, "memory-backend", &config->memory_backend);
     if (!keyval_take_bool(options, "auto-kernel-cmdline", &auto_command_line, error))
         return false;
     config->plain_command_line = !auto_command_line;

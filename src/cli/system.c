@@ -100,6 +100,33 @@ APPLY(apply_memory)
     return option_result(settings_memory(sys->session->config, value, error));
 }
 
+APPLY(apply_memory_path)
+{
+    struct system *sys = target;
+    return set_string(&sys->session->config->memory_path, value);
+}
+
+APPLY(apply_memory_prealloc)
+{
+    struct system *sys = target;
+    sys->session->config->memory_prealloc = true;
+    return OPTION_GOOD;
+}
+
+APPLY(apply_overcommit)
+{
+    static const char *const names[] = { "mem-lock", "cpu-pm", NULL };
+    struct system *sys = target;
+    auto_keyval *options = keyval_parse(value, NULL, error);
+    bool cpu_pm = false;
+    if (!options
+        || !keyval_take_bool(options, "mem-lock", &sys->session->config->memory_lock, error)
+        || !keyval_take_bool(options, "cpu-pm", &cpu_pm, error)
+        || !keyval_finish(options, names, error))
+        return OPTION_BAD;
+    return option_result(!cpu_pm || fail(error, "cpu-pm=on is not supported"));
+}
+
 APPLY(apply_kernel)
 {
     struct system *sys = target;
@@ -471,6 +498,10 @@ static const struct option system_options[] = {
     { "cpu", "MODEL[,+FEATURE][,-FEATURE…]", "CPU model; -cpu help", apply_cpu },
     { "smp", "[cpus=]N[,sockets=,cores=,threads=]", "number of CPUs, 1 to 255", apply_smp },
     { "m", "[size=]SIZE", "guest memory, in MiB or with k, M, G, T", apply_memory },
+    { "mem-path", "PATH", "guest memory from a file there", apply_memory_path },
+    { "mem-prealloc", NULL, "takes all guest memory at the start", apply_memory_prealloc },
+    { "overcommit", "mem-lock=on|off", "keeps guest memory from being swapped out",
+      apply_overcommit },
     { "kernel", "FILE", "Linux bzImage, multiboot kernel, or ELF file with a PVH entry", apply_kernel },
     { "initrd", "FILE", "the kernel's initial RAM disk, or a multiboot kernel's modules", apply_initrd },
     { "append", "TEXT", "the kernel's command line", apply_append },

@@ -1,16 +1,89 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Guest RAM: one memfd, mapped once, shared, neither reserved nor touched.
+/* Guest RAM: one memfd (or file), mapped once, shared, and by default neither reserved nor touched.
  *
  * Shared and file backed, so that other processes can be given it (vhost-user, later) and the
  * translator can map parts of it again. The two regions are the part below the hole for devices
  * under 4 GiB and the rest, which starts at 4 GiB. */
 #include "memory/memory.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
+#include <linux/memfd.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+/* A nameless file, the file of this path, or one in this folder that has no name any more. */
+static int ram_file_open(const struct guest_ram_options *options, GError **error)
+{
+    const char *path = options->path;
+    int fd;
+    if (!path) {
+        unsigned flags = MFD_CLOEXEC | (options->hugetlb ? MFD_HUGETLB : 0);
+        if (options->hugetlb && options->hugetlb_bytes)
+            flags |= (unsigned)__builtin_ctzll(options->hugetlb_bytes) << MFD_HUGE_SHIFT;
+        fd = memfd_create("yado-ram", flags);
+        if (fd < 0)
+            fail_errno(error, "cannot create guest memory");
+        return fd;
+    }
+    if (g_file_test(path, G_FILE_TEST_IS_DIR)) {
+        g_autofree char *name = g_build_filename(path, "yado-ram-XXXXXX", NULL);
+        fd = g_mkstemp_full(name, O_RDWR | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            unlink(name);
+    } else {
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    }
+    if (fd < 0)
+        fail_errno(error, "can't open backing store %s for guest RAM", path);
+    return fd;
+}
+
+/* A file that is large enough already is not cut. */
+static bool ram_file_resize(int fd, uint64_t size, const struct guest_ram_options *options,
+                            GError **error)
+{
+    struct stat info;
+    if (fstat(fd, &info) == 0 && info.st_size >= (off_t)size)
+        return true;
+    if (options->path && info.st_size > 0)
+        return fail(error,
+                    "backing store %s size 0x%" PRIx64
+                    " does not match the memory's size 0x%" PRIx64,
+                    options->path, (uint64_t)info.st_size, size);
+    return ftruncate(fd, size) == 0
+           || fail_errno(error, "cannot make guest memory of %" PRIu64 " MiB", size >> 20);
+}
+
+static bool ram_treat(void *host, uint64_t size, const struct guest_ram_options *options,
+                      GError **error)
+{
+    if (options->policy
+        && syscall(SYS_mbind, host, size, options->policy, &options->host_nodes,
+                   8 * sizeof(options->host_nodes) + 1, 0))
+        return fail_errno(error, "cannot bind memory to host NUMA nodes");
+    if (options->merge)
+        madvise(host, size, MADV_MERGEABLE); /* hosts without KSM refuse */
+    if (!options->dump)
+        madvise(host, size, MADV_DONTDUMP);
+    if (options->prealloc && madvise(host, size, MADV_POPULATE_WRITE))
+        return fail_errno(error, "preallocating %" PRIu64 " MiB of guest memory failed",
+                          size >> 20);
+    if (options->lock && mlock(host, size))
+        return fail_errno(error, "locking %" PRIu64 " MiB of guest memory failed", size >> 20);
+    return true;
+}
 
 bool guest_ram_init(struct guest_ram *ram, uint64_t size, uint64_t below_4g_limit, GError **error)
+{
+    static const struct guest_ram_options plain = { .merge = true, .dump = true };
+    return guest_ram_init_from(ram, size, below_4g_limit, &plain, error);
+}
+
+bool guest_ram_init_from(struct guest_ram *ram, uint64_t size, uint64_t below_4g_limit,
+                         const struct guest_ram_options *options, GError **error)
 {
     memset(ram, 0, sizeof(*ram));
     ram->fd = -1;
@@ -20,16 +93,22 @@ bool guest_ram_init(struct guest_ram *ram, uint64_t size, uint64_t below_4g_limi
     if (size > INT64_MAX)
         return fail(error, "memory size %" PRIu64 " is more than a file can hold", size);
 
-    auto_close int fd = memfd_create("yado-ram", MFD_CLOEXEC);
-    if (fd < 0)
-        return fail_errno(error, "cannot create guest memory");
-    if (ftruncate(fd, size) < 0)
-        return fail_errno(error, "cannot make guest memory of %" PRIu64 " MiB", size >> 20);
-    void *host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+    auto_close int fd = ram_file_open(options, error);
+    if (fd < 0 || !ram_file_resize(fd, size, options, error))
+        return false;
+    /* A file that nobody can name any more needs no protection from the guest's writes. */
+    bool is_private =
+        options->path && !options->share && !g_file_test(options->path, G_FILE_TEST_IS_DIR);
+    void *host = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                      (is_private ? MAP_PRIVATE : MAP_SHARED) | MAP_NORESERVE, fd, 0);
     if (host == MAP_FAILED)
         return fail_errno(error, "cannot map guest memory of %" PRIu64 " MiB", size >> 20);
-
-    ram->fd = take_fd(&fd);
+    if (!ram_treat(host, size, options, error)) {
+        munmap(host, size);
+        return false;
+    }
+    /* Who writes to the file instead of the mapping would change the user's. */
+    ram->fd = is_private ? -1 : take_fd(&fd);
     ram->host = host;
     ram->size = size;
     ram->below_4g_size = MIN(size, below_4g_limit);

@@ -143,6 +143,20 @@ struct guest_ram {
     struct region low, high;
 };
 bool guest_ram_init(struct guest_ram *ram, uint64_t size, uint64_t below_4g_limit, GError **error);
+
+/* Where it comes from and how the host treats it; all zero but merge and dump: the default. */
+struct guest_ram_options {
+    const char *path;    /* a file or folder; NULL: a memfd */
+    bool share;          /* of a file: the guest's writes go there, else they are private */
+    bool prealloc, lock; /* take all pages at the start; keep them from being swapped out */
+    bool merge, dump;    /* equal pages may be merged; it is part of core dumps */
+    bool hugetlb;        /* a memfd of huge pages, of hugetlb_bytes (0: the host's default) */
+    uint64_t hugetlb_bytes;
+    int policy; /* MPOL_*, over the nodes in host_nodes */
+    uint64_t host_nodes;
+};
+bool guest_ram_init_from(struct guest_ram *ram, uint64_t size, uint64_t below_4g_limit,
+                         const struct guest_ram_options *options, GError **error);
 void guest_ram_map(struct guest_ram *ram, struct address_space *space);
 void guest_ram_destroy(struct guest_ram *ram);
 

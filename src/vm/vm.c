@@ -11,6 +11,7 @@
 #include "hw/device.h"
 #include "hw/intc/apic.h"
 #include "machine/machine.h"
+#include "memory/backend.h"
 #include "util/keyval.h"
 #include "util/timer.h"
 #include "vm/timing.h"
@@ -70,6 +71,8 @@ void vm_config_free(struct vm_config *config)
     g_free(config->boot.splash);
     g_ptr_array_unref(config->devices);
     g_ptr_array_unref(config->globals);
+    g_free(config->memory_backend);
+    g_free(config->memory_path);
     g_free(config->name);
     g_free(config->uuid);
     g_free(config->cpu);
@@ -170,6 +173,30 @@ static bool devices_realize(struct vm *vm, GPtrArray *devices, GError **error)
 
 static bool requests_init(struct vm *vm, GError **error);
 
+static bool memory_create(struct vm *vm, GError **error)
+{
+    const struct vm_config *config = vm->config;
+    struct guest_ram_options options = {
+        .path = config->memory_path,
+        .prealloc = config->memory_prealloc,
+        .merge = !config->memory_no_merge,
+        .dump = !config->memory_no_dump,
+    };
+    uint64_t size = config->memory_bytes;
+    if (config->memory_backend) {
+        const struct guest_ram_options *found =
+            memory_backend_find(config->memory_backend, &size, error);
+        if (!found)
+            return fail_prefix(error, "memory-backend=%s: ", config->memory_backend);
+        options = *found;
+    }
+    if (size != config->memory_bytes)
+        return fail(error, "machine memory size mismatches size of memory backend '%s'",
+                    config->memory_backend);
+    options.lock |= config->memory_lock;
+    return guest_ram_init_from(&vm->ram, size, machine_below_4g(config), &options, error);
+}
+
 static bool vm_build(struct vm *vm, GError **error)
 {
     vm->memory = address_space_new("memory", 1ull << 52);
@@ -178,7 +205,7 @@ static bool vm_build(struct vm *vm, GError **error)
     g_autoptr(GPtrArray) devices =
         vm_globals_check(vm->config, error) ? devices_parse(vm, error) : NULL;
     if (!devices || !requests_init(vm, error)
-        || !guest_ram_init(&vm->ram, vm->config->memory_bytes, machine_below_4g(vm->config), error))
+        || !memory_create(vm, error))
         return false;
     guest_ram_map(&vm->ram, vm->memory);
     if (!engine_choose(vm, error))

@@ -64,6 +64,10 @@ struct vm_config {
     bool own_irqchip;        /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
     bool no_reboot, no_shutdown, start_paused;
     bool timing;
+    char *memory_backend; /* -machine memory-backend=: an object's id; NULL: none */
+    char *memory_path;    /* -mem-path */
+    bool memory_prealloc, memory_lock; /* -mem-prealloc, -overcommit mem-lock=on */
+    bool memory_no_merge, memory_no_dump; /* -machine mem-merge=off, dump-guest-core=off */
     bool plain_command_line; /* auto-kernel-cmdline=off: devices are not added to it */
 };
 
