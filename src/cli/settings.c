@@ -234,7 +234,6 @@ struct fixed_option {
 static const struct fixed_option fixed_options[] = {
     { "usb", "off", "there is no USB controller" },
     { "vmport", "off|auto", "there is no VMware port" },
-    { "hpet", "off", "there is no HPET" },
     { "nvdimm", "off", "there is no NVDIMM" },
     { "sata", "off", "there is no SATA controller" },
     { "smbus", "off", "there is no SMBus" },
@@ -287,15 +286,16 @@ static bool take_accel(struct vm_config *config, const char *list, GError **erro
     return true;
 }
 
-static bool take_smm(struct vm_config *config, const char *value, GError **error)
+static bool take_on_off_auto(struct keyval *options, const char *name, int *choice, GError **error)
 {
-    for (int i = 0; on_off_auto_names[i]; i++) {
+    const char *value = keyval_take(options, name);
+    for (int i = 0; value && on_off_auto_names[i]; i++) {
         if (!strcmp(on_off_auto_names[i], value)) {
-            config->smm = i;
+            *choice = i;
             return true;
         }
     }
-    return fail(error, "smm is on, off or auto, not '%s'", value);
+    return !value || fail(error, "%s is on, off or auto, not '%s'", name, value);
 }
 
 static bool take_limit(struct vm_config *config, const char *value, GError **error)
@@ -320,12 +320,26 @@ static void take_string(struct keyval *options, const char *name, char **string)
 
 static bool finish_machine(const struct keyval *options, GError **error)
 {
-    static const char *const own_names[] = { "type",     "accel",          "acpi",
-                                             "kernel",   "initrd",         "append",
-                                             "firmware", "kernel-irqchip", "auto-kernel-cmdline",
-                                             "memory-backend", "mem-merge", "dump-guest-core",
-                                             "pflash0",  "pflash1",        "graphics",
-                                             "smm",      "max-ram-below-4g" };
+    static const char *const own_names[] = {
+        "type",
+        "accel",
+        "acpi",
+        "kernel",
+        "initrd",
+        "append",
+        "firmware",
+        "hpet",
+        "kernel-irqchip",
+        "auto-kernel-cmdline",
+        "mem-merge",
+        "pflash0",
+        "pflash1",
+        "memory-backend",
+        "dump-guest-core",
+        "graphics",
+        "smm",
+        "max-ram-below-4g",
+    };
     const char *names[G_N_ELEMENTS(own_names) + G_N_ELEMENTS(fixed_options) + 1] = { 0 };
 
     memcpy(names, own_names, sizeof(own_names));
@@ -344,7 +358,6 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
     const char *type_name = keyval_take(options, "type"), *accel = keyval_take(options, "accel");
     const char *acpi = keyval_take(options, "acpi");
     const char *irqchip = keyval_take(options, "kernel-irqchip");
-    const char *smm = keyval_take(options, "smm");
     const char *limit = keyval_take(options, "max-ram-below-4g");
     *engines_given = accel;
     if (type_name) {
@@ -355,7 +368,9 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
     }
     if (acpi && strcmp(acpi, "auto") && !parse_bool("acpi", acpi, &config->acpi, error))
         return false;
-    if ((irqchip && !take_irqchip(config, irqchip, error)) || (smm && !take_smm(config, smm, error))
+    if ((irqchip && !take_irqchip(config, irqchip, error))
+        || !take_on_off_auto(options, "smm", &config->smm, error)
+        || !take_on_off_auto(options, "hpet", &config->hpet, error)
         || (limit && !take_limit(config, limit, error)))
         return false;
     bool auto_command_line = !config->plain_command_line;
@@ -375,9 +390,8 @@ bool settings_machine(struct vm_config *config, const char *text, bool *engines_
     take_string(options, "firmware", &config->bios);
     take_string(options, "pflash0", &config->pflash_nodes[0]);
     take_string(options, "pflash1", &config->pflash_nodes[1]);
-    return (!accel || take_accel(config, accel, error))
-           && take_graphics(config, options, error) && take_fixed(options, error)
-           && finish_machine(options, error);
+    return (!accel || take_accel(config, accel, error)) && take_graphics(config, options, error)
+           && take_fixed(options, error) && finish_machine(options, error);
 }
 
 /* --- what to boot from --- */

@@ -195,6 +195,13 @@ APPLY(apply_uuid)
     return option_result(settings_uuid(sys->session->config, value, error));
 }
 
+APPLY(apply_no_hpet)
+{
+    struct system *sys = target;
+    sys->session->config->hpet = ON_OFF_AUTO_OFF;
+    return OPTION_GOOD;
+}
+
 APPLY(apply_no_acpi)
 {
     struct system *sys = target;
@@ -575,7 +582,7 @@ static const struct option system_options[] = {
 
     { "msg", "timestamp=on|off", "accepted, has no effect", apply_msg },
     { "no-user-config", NULL, "accepted: there are no configuration files", apply_hint },
-    { "no-hpet", NULL, "accepted: there is no HPET", apply_hint },
+    { "no-hpet", NULL, "no HPET (-machine hpet=off)", apply_no_hpet },
     { "version", NULL, "prints the version", answer_version },
     { "h", NULL, "prints this", answer_help },
     { "help", NULL, NULL, answer_help },

@@ -54,9 +54,22 @@ static bool serials_create(struct vm *vm, GError **error)
     return true;
 }
 
-static bool interrupts_create(struct vm *vm, GError **error)
+/* Before the 8254 and the RTC, whose interrupts it may take over. */
+static bool hpet_create(struct vm *vm, const char *inputs, GError **error)
 {
-    return board_interrupts_create(vm, error)
+    if (!inputs || !on_off_auto_is(vm->config->hpet, true))
+        return true;
+    struct device *dev = device_new(vm, "hpet", NULL, error);
+    if (dev && device_set(dev, "hpet-intcap", inputs, error) && device_realize(dev, error))
+        return true;
+    device_free(dev);
+    return false;
+}
+
+/* `hpet_inputs`: which I/O APIC inputs its timers can drive; NULL: the board has none. */
+static bool interrupts_create(struct vm *vm, const char *hpet_inputs, GError **error)
+{
+    return board_interrupts_create(vm, error) && hpet_create(vm, hpet_inputs, error)
            && (vm->engine->kernel_irqchip(vm) || board_device_create(vm, "pit", error));
 }
 
@@ -67,7 +80,7 @@ static bool pc_create(struct vm *vm, GError **error)
     static const char *const first[] = { "boot", "i440FX-pcihost", "i440FX", NULL };
     static const char *const legacy[] = { "rtc",  "i8042",  "port92",  "fpu-error",
                                           "post", "fw_cfg", "acpi-pm", NULL };
-    return interrupts_create(vm, error) && devices_create(vm, first, error)
+    return interrupts_create(vm, "0x4", error) && devices_create(vm, first, error)
            && function_create(vm, "PIIX3", "1.0", error)
            && function_create(vm, "piix3-ide", "1.1", error) && devices_create(vm, legacy, error)
            && function_create(vm, "PIIX4_PM", "1.3", error) && serials_create(vm, error);
@@ -86,9 +99,9 @@ static bool q35_create(struct vm *vm, GError **error)
 {
     static const char *const first[] = { "boot", "q35-pcihost", "mch", NULL };
     static const char *const acpi[] = { "acpi-pm", NULL }; /* a part of ICH9-LPC */
-    static const char *const legacy[] = { "rtc",  "i8042",  "port92",  "fpu-error",
+    static const char *const legacy[] = { "rtc",  "i8042",  "port92", "fpu-error",
                                           "post", "fw_cfg", NULL };
-    return interrupts_create(vm, error) && devices_create(vm, first, error)
+    return interrupts_create(vm, "0xff0104", error) && devices_create(vm, first, error)
            && devices_create(vm, acpi, error) && function_create(vm, "ICH9-LPC", "1f.0", error)
            && devices_create(vm, legacy, error) && function_create(vm, "ich9-ahci", "1f.2", error)
            && function_create(vm, "ICH9-SMB", "1f.3", error) && serials_create(vm, error);
@@ -124,7 +137,7 @@ static bool microvm_create(struct vm *vm, GError **error)
 {
     static const char *const types[] = { "boot",    "isabus-bridge", "rtc", "post",
                                          "acpi-pm", "fw_cfg",        NULL };
-    return interrupts_create(vm, error) && devices_create(vm, types, error)
+    return interrupts_create(vm, NULL, error) && devices_create(vm, types, error)
            && virtio_slots_create(vm, error) && serials_create(vm, error);
 }
 

@@ -48,7 +48,7 @@ struct vm_config {
     GPtrArray *devices;      /* struct keyval *, one per -device: driver=, id=, bus=, properties */
     GPtrArray *globals;      /* struct vm_global *, one per -global */
     GPtrArray *fw_cfg_texts; /* char *, one per -fw_cfg */
-    GPtrArray *smbios_texts;     /* char *, one per -smbios */
+    GPtrArray *smbios_texts; /* char *, one per -smbios */
     GPtrArray *firmware_folders; /* char *, -L */
     char *pflash_nodes[2];       /* -machine pflash0=, pflash1=: block nodes; NULL: none */
     char *vga;                   /* "std" or "none"; NULL: none */
@@ -59,6 +59,7 @@ struct vm_config {
     bool acpi;               /* -machine acpi= */
     int watchdog_action;     /* enum watchdog_action */
     int panic_action;        /* enum panic_action */
+    int hpet;                /* enum on_off_auto; -machine hpet= */
     int smm;                 /* enum on_off_auto; -machine smm= */
     uint64_t below_4g_limit; /* -machine max-ram-below-4g=; 0: the board's own */
     bool own_irqchip;        /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
