@@ -127,7 +127,7 @@ static bool continues(const struct qcow2 *s, const struct qcow2_map *map, enum q
     if (kind == QCOW2_UNALLOCATED || kind == QCOW2_ZEROES)
         return true;
     uint64_t host = (entry.entry & QCOW2_OFFSET_MASK) + ((uint64_t)unit << s->unit_bits);
-    return host == map->host + map->bytes && !!(entry.entry & QCOW2_COPIED) == map->copied;
+    return host == map->host + map->bytes && ((entry.entry & QCOW2_COPIED) && qcow2_is_inside(s, entry.entry)) == map->copied;
 }
 
 /* Fills `map` for the unit at `offset`. */
@@ -135,7 +135,7 @@ static void map_start(const struct qcow2 *s, uint64_t offset, struct qcow2_entry
                       unsigned unit, struct qcow2_map *map)
 {
     map->kind = unit_kind(s, entry, unit);
-    map->copied = entry.entry & QCOW2_COPIED;
+    map->copied = (entry.entry & QCOW2_COPIED) && qcow2_is_inside(s, entry.entry);
     map->packed = entry.entry;
     map->host = (entry.entry & QCOW2_OFFSET_MASK) + (offset & (s->cluster_size - 1));
     map->bytes = s->unit_size - (offset & (s->unit_size - 1));
@@ -228,6 +228,9 @@ int qcow2_l2_for_write(struct qcow2 *s, uint64_t offset, uint64_t **table, uint3
         error = -EIO;
     if (!error && !((s->l1[l1_index] & QCOW2_COPIED) && (s->l1[l1_index] & QCOW2_OFFSET_MASK)))
         error = table_make(s, l1_index);
+    if (!error && (s->l1[l1_index] & QCOW2_OFFSET_MASK) >> s->header.cluster_bits >= s->high_water)
+        error = qcow2_corrupt(s, "L2 table offset %#" PRIx64 " is beyond the end of the image",
+                              s->l1[l1_index] & QCOW2_OFFSET_MASK);
     if (!error)
         error = slice_get(s, offset, false, table, index);
     if (!error)

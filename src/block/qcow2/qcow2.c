@@ -140,7 +140,15 @@ static bool tables_open(struct qcow2 *s, const struct cache_sizes *sizes, GError
     s->l1_dirty_end = 0;
     if (!s->l1 || !reftable_read(s, error))
         return false;
-    return s->node->read_only || high_water_find(s, error);
+    if (s->node->read_only)
+        return true;
+    if (!high_water_find(s, error))
+        return false;
+    /* They would be written there, and make the file as large as that. */
+    uint64_t end = s->high_water << s->header.cluster_bits;
+    if ((s->header.l1_size && s->header.l1_offset >= end) || s->header.reftable_offset >= end)
+        return fail(error, "The image's tables lie beyond the end of the file");
+    return true;
 }
 
 bool qcow2_reload(struct qcow2 *s, GError **error)

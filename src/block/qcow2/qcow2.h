@@ -146,6 +146,13 @@ static inline uint64_t qcow2_round_up(const struct qcow2 *s, uint64_t bytes)
 {
     return (bytes + s->cluster_size - 1) & ~(uint64_t)(s->cluster_size - 1);
 }
+/* Whether an entry points into the image file. A false one is never written to: it could make the file
+ * as large as the host allows. */
+static inline bool qcow2_is_inside(const struct qcow2 *s, uint64_t entry)
+{
+    return s->data != s->node->file
+           || (entry & QCOW2_OFFSET_MASK) >> s->header.cluster_bits < s->high_water;
+}
 /* Bytes of guest disk that one L2 table maps. */
 static inline uint64_t qcow2_l2_span(const struct qcow2 *s)
 {

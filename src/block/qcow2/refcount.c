@@ -76,6 +76,9 @@ static int piece_get(struct qcow2 *s, uint64_t cluster, void **piece, uint64_t *
         return qcow2_corrupt(
             s, "Refblock offset %#" PRIx64 " unaligned (reftable index: %#" PRIx64 ")", offset,
             cluster >> s->refblock_bits);
+    if (!s->node->read_only && offset >> s->header.cluster_bits >= s->high_water)
+        return qcow2_corrupt(s, "Refblock offset %#" PRIx64 " is beyond the end of the image",
+                             offset);
     *index = in_block % per_piece;
     return cache_get(s->refcount_cache, offset + in_block / per_piece * s->slice_size, piece);
 }

@@ -14,7 +14,7 @@ static bool tables_map(struct qcow2_tables *tables, uint64_t clusters, GError **
     uint64_t capacity = clusters * 2 + SPARE_CLUSTERS;
     void *memory = MAP_FAILED;
 
-    if (capacity < 1ull << 40)
+    if (capacity < 1ull << 34)
         memory = mmap(NULL, capacity * 4, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)

@@ -26,6 +26,7 @@ static bool cluster_has_data(const struct qcow2 *s, struct qcow2_entry entry)
 static bool cluster_is_ours(const struct qcow2 *s, struct qcow2_entry entry)
 {
     return !(entry.entry & QCOW2_COMPRESSED) && (entry.entry & QCOW2_COPIED)
+           && qcow2_is_inside(s, entry.entry)
            && ((entry.entry & QCOW2_OFFSET_MASK) || s->data != s->node->file);
 }
 
