@@ -131,7 +131,7 @@ int main(int count, char **arguments)
         } else if (tap_ok(g_file_get_contents(arguments[i], &data, &size, NULL), "%s",
                           arguments[i])) {
             input_set(data, size);
-            g_free(data);
+            g_clear_pointer(&data, g_free);
             LLVMFuzzerTestOneInput(input, input_size);
         }
     }

@@ -228,6 +228,13 @@ static int batch_add(struct qcow2 *s, struct batch *batch, uint64_t offset, cons
     return error;
 }
 
+/* How often the cluster at `offset` is used; 0 if it lies beyond all that can be. */
+static uint32_t count_of(const struct qcow2 *s, const struct qcow2_tables *tables, uint64_t offset)
+{
+    uint64_t cluster = offset >> s->header.cluster_bits;
+    return cluster < tables->capacity ? tables->refcounts[cluster] : 0;
+}
+
 /* Sets the copied flags of a table from the refcounts; whether one changed. */
 static bool table_flags(struct qcow2 *s, struct qcow2_tables *tables, uint64_t *table)
 {
@@ -238,7 +245,7 @@ static bool table_flags(struct qcow2 *s, struct qcow2_tables *tables, uint64_t *
         uint64_t offset = entry.entry & QCOW2_OFFSET_MASK, old = entry.entry;
         if ((entry.entry & QCOW2_COMPRESSED) || !offset)
             continue;
-        bool alone = tables->refcounts[offset >> s->header.cluster_bits] == 1;
+        bool alone = count_of(s, tables, offset) == 1;
         entry.entry = alone ? old | QCOW2_COPIED : old & ~QCOW2_COPIED;
         if (entry.entry != old) {
             qcow2_entry_set(s, table, i, entry);
@@ -264,7 +271,7 @@ static bool tree_adopt(struct qcow2 *s, struct qcow2_tables *tables, uint64_t *l
             continue;
         if (!table_read(s, offset, table, error))
             return false;
-        bool alone = tables->refcounts[offset >> s->header.cluster_bits] == 1;
+        bool alone = count_of(s, tables, offset) == 1;
         if (table_flags(s, tables, table) || copy_all) {
             uint64_t copy = qcow2_tables_alloc(s, tables, 1);
             if (!copy)
