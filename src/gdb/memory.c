@@ -43,6 +43,8 @@ void gdb_memory_read(struct gdb_server *server, const char *args, size_t args_le
     gdb_link_packet(&server->link, server->reply->str, server->reply->len);
 }
 
+/* As lldb sends it. gdb's own packet of this name answers with one letter more, and is used only
+ * with servers that say "binary-upload+". */
 void gdb_memory_read_binary(struct gdb_server *server, const char *args, size_t args_length)
 {
     uint8_t buffer[GDB_PACKET_BYTES / 2];
@@ -57,14 +59,12 @@ void gdb_memory_read_binary(struct gdb_server *server, const char *args, size_t 
         return;
     }
     /* Half a packet, as each byte may need two. */
-    size_t done = read_memory(server, addr, buffer, MIN(length, sizeof(buffer) - 1));
+    size_t done = read_memory(server, addr, buffer, MIN(length, sizeof(buffer)));
     if (!done) {
         gdb_reply_error(server, GDB_EFAULT);
         return;
     }
-    g_string_assign(server->reply, "b");
-    g_string_append_len(server->reply, (const char *)buffer, done);
-    gdb_link_packet(&server->link, server->reply->str, server->reply->len);
+    gdb_link_packet(&server->link, buffer, done);
 }
 
 void gdb_memory_write(struct gdb_server *server, const char *args, size_t args_length)

@@ -49,8 +49,8 @@ typedef void (*gdb_handler)(struct gdb_server *server, const char *args, size_t 
 /* The reply to the packet being handled. */
 void gdb_reply(struct gdb_server *server, const char *format, ...) G_GNUC_PRINTF(2, 3);
 void gdb_reply_ok(struct gdb_server *server);
-/* Numbers as QEMU's server has them; gdb shows them at most. */
-enum gdb_errno { GDB_EPERM = 1, GDB_EFAULT = 14, GDB_EINVAL = 22 };
+/* Two digits as QEMU's server sends them. */
+enum gdb_errno { GDB_EFAULT = 0x14, GDB_EINVAL = 0x22 }; /* written in hex */
 void gdb_reply_error(struct gdb_server *server, enum gdb_errno number);
 /* Text for gdb's user, while a command of `monitor` runs or the machine does. */
 void gdb_console(struct gdb_server *server, const char *text);
