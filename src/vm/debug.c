@@ -169,11 +169,16 @@ bool debug_step_again(const struct vcpu *vcpu)
 
 /* --- memory --- */
 
+/* Physical memory as the processor sees it. */
+static struct address_space *memory_of(const struct vcpu *vcpu)
+{
+    return vcpu->cpu->smm && vcpu->vm->smm_memory ? vcpu->vm->smm_memory : vcpu->vm->memory;
+}
+
 static bool table_read(void *opaque, uint64_t gpa, unsigned size, uint64_t *entry)
 {
-    struct vm *vm = opaque;
     uint64_t run;
-    const uint8_t *host = address_space_host(vm->memory, gpa, false, &run);
+    const uint8_t *host = address_space_host(memory_of(opaque), gpa, false, &run);
 
     if (!host || run < size)
         return false;
@@ -196,9 +201,9 @@ static void device_transfer(struct vcpu *vcpu, uint64_t gpa, uint8_t *buffer, si
         uint64_t value = 0;
         if (write) {
             memcpy(&value, buffer, size);
-            address_space_write(vcpu->vm->memory, gpa, value, size);
+            address_space_write(memory_of(vcpu), gpa, value, size);
         } else {
-            value = address_space_read(vcpu->vm->memory, gpa, size);
+            value = address_space_read(memory_of(vcpu), gpa, size);
             memcpy(buffer, &value, size);
         }
         gpa += size;
@@ -212,7 +217,7 @@ static void device_transfer(struct vcpu *vcpu, uint64_t gpa, uint8_t *buffer, si
 static bool page_transfer(struct vcpu *vcpu, uint64_t gpa, uint8_t *buffer, size_t length,
                           bool write)
 {
-    struct address_space *space = vcpu->vm->memory;
+    struct address_space *space = memory_of(vcpu);
     uint64_t run;
     uint8_t *host = address_space_host(space, gpa, false, &run);
 
@@ -222,7 +227,7 @@ static bool page_transfer(struct vcpu *vcpu, uint64_t gpa, uint8_t *buffer, size
         device_transfer(vcpu, gpa, buffer, length, write);
     } else if (write) {
         memcpy(host, buffer, length);
-        ram_written(space, gpa, length);
+        ram_written(vcpu->vm->memory, gpa, length);
     } else {
         memcpy(buffer, host, length);
     }
@@ -240,7 +245,7 @@ static size_t transfer(struct vcpu *vcpu, uint64_t addr, uint8_t *buffer, size_t
         struct x86_mapping mapping;
 
         if (!physical) {
-            if (!x86_inspect(vcpu->cpu, at, table_read, vcpu->vm, &mapping))
+            if (!x86_inspect(vcpu->cpu, at, table_read, vcpu, &mapping))
                 break;
             gpa = mapping.gpa;
         }
