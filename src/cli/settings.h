@@ -23,6 +23,12 @@ bool settings_engine(struct vm_config *config, const char *text, GError **error)
 /* "driver,id=…,property=value,…" or the same in JSON. */
 bool settings_device(struct vm_config *config, const char *text, GError **error);
 
+/* "base=utc,clock=host,driftfix=slew" */
+bool settings_rtc(struct vm_config *config, const char *text, GError **error);
+/* "reboot=…,shutdown=…,panic=…,watchdog=…", and the last alone */
+bool settings_action(struct vm_config *config, const char *text, GError **error);
+bool settings_watchdog_action(struct vm_config *config, const char *text, GError **error);
+
 /* KVM, then the translator, if nothing else was asked for. */
 void settings_default_engines(struct vm_config *config);
 

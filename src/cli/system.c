@@ -374,20 +374,23 @@ APPLY(apply_vga)
 
 APPLY(apply_rtc)
 {
-    static const char *const names[] = { "base", "clock", "driftfix", NULL };
-    auto_keyval *options = keyval_parse(value, "base", error);
-
-    if (!options)
-        return OPTION_BAD;
-    const char *base = keyval_take(options, "base"), *clock = keyval_take(options, "clock");
-    const char *drift = keyval_take(options, "driftfix");
-    if (g_strcmp0(base ? base : "utc", "utc") || g_strcmp0(clock ? clock : "host", "host")
-        || g_strcmp0(drift ? drift : "none", "none"))
-        return option_result(fail(error, "only base=utc,clock=host,driftfix=none is supported"));
-    return option_result(keyval_finish(options, names, error));
+    struct system *sys = target;
+    return option_result(settings_rtc(sys->session->config, value, error));
 }
 
 /* --- how it runs --- */
+
+APPLY(apply_action)
+{
+    struct system *sys = target;
+    return option_result(settings_action(sys->session->config, value, error));
+}
+
+APPLY(apply_watchdog_action)
+{
+    struct system *sys = target;
+    return option_result(settings_watchdog_action(sys->session->config, value, error));
+}
 
 APPLY(apply_no_reboot)
 {
@@ -560,8 +563,14 @@ static const struct option system_options[] = {
     { "parallel", "none", "there is no parallel port", apply_none },
     { "net", "none", "there is no network card", apply_none },
     { "nic", "none", "there is no network card", apply_none },
-    { "rtc", "[base=utc][,clock=host]", "the RTC shows the host's time in UTC", apply_rtc },
+    { "rtc", "[base=utc|localtime|DATE][,clock=host|rt][,driftfix=none|slew]",
+      "what the RTC shows, and whether late interrupts are made up for", apply_rtc },
 
+    { "action", "[reboot=][,shutdown=][,panic=][,watchdog=]",
+      "what is done then: reset|shutdown, poweroff|pause, shutdown|pause|exit-failure|none, …",
+      apply_action },
+    { "watchdog-action", "reset|shutdown|poweroff|inject-nmi|pause|debug|none",
+      "what is done when a watchdog expires", apply_watchdog_action },
     { "no-reboot", NULL, "ends instead of a reset", apply_no_reboot },
     { "no-shutdown", NULL, "stays when the guest powers off, stopped", apply_no_shutdown },
     { "S", NULL, "starts stopped (cont in the monitor or in gdb)", apply_stopped },

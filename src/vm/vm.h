@@ -57,6 +57,9 @@ struct vm_config {
     bool one_insn;           /* -singlestep, -accel one-insn-per-tb=on */
     bool no_graphics;        /* the text screen goes to the first serial port as well */
     bool acpi;               /* -machine acpi= */
+    int64_t rtc_offset_ns;   /* of the RTC's time at the start from the host's */
+    bool rtc_monotonic;      /* -rtc clock=rt */
+    bool rtc_slew;           /* -rtc driftfix=slew */
     int watchdog_action;     /* enum watchdog_action */
     int panic_action;        /* enum panic_action */
     int hpet;                /* enum on_off_auto; -machine hpet= */
@@ -65,11 +68,11 @@ struct vm_config {
     bool own_irqchip;        /* kernel-irqchip=off: src/hw/intc even where the engine has its own */
     bool no_reboot, no_shutdown, start_paused;
     bool timing;
-    char *memory_backend; /* -machine memory-backend=: an object's id; NULL: none */
-    char *memory_path;    /* -mem-path */
-    bool memory_prealloc, memory_lock; /* -mem-prealloc, -overcommit mem-lock=on */
+    char *memory_backend;                 /* -machine memory-backend=: an object's id; NULL: none */
+    char *memory_path;                    /* -mem-path */
+    bool memory_prealloc, memory_lock;    /* -mem-prealloc, -overcommit mem-lock=on */
     bool memory_no_merge, memory_no_dump; /* -machine mem-merge=off, dump-guest-core=off */
-    bool plain_command_line; /* auto-kernel-cmdline=off: devices are not added to it */
+    bool plain_command_line;              /* auto-kernel-cmdline=off: devices are not added to it */
 };
 
 /* "driver.property=value" or "driver=…,property=…,value=…" */

@@ -55,6 +55,12 @@ enum {
 #define ALARM_LOOK_BACK_S 60
 #define LATEST_SECOND 8000000000ll /* in the year 2223 */
 
+/* What becomes of periodic interrupts that the guest was too late for. */
+enum tick_policy { TICKS_DISCARD, TICKS_SLEW };
+static const char *const tick_policy_names[] = { "discard", "slew", NULL };
+#define LOST_MAX 100000
+#define LOST_AGAIN_NS 200000 /* the next of them comes so long after one was taken */
+
 struct rtc {
     struct device dev;
     struct region ports;
@@ -63,9 +69,11 @@ struct rtc {
     /* [dev.lock] */
     uint8_t cmos[128];
     uint8_t index;
-    int64_t offset_ns;   /* guest clock - host clock */
-    int64_t seen_second; /* flags are up to date with this second … */
-    int64_t seen_period; /* … and this period of the periodic interrupt */
+    int64_t offset_ns;    /* guest clock - host clock */
+    uint32_t lost;        /* periodic interrupts to be made up for, with lost_tick_policy=slew */
+    int lost_tick_policy; /* [const] property */
+    int64_t seen_second;  /* flags are up to date with this second … */
+    int64_t seen_period;  /* … and this period of the periodic interrupt */
 };
 
 /* --- time ------------------------------------------------------------------------------------ */
@@ -73,7 +81,7 @@ struct rtc {
 static int64_t rtc_now_ns(const struct rtc *rtc)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(rtc->dev.vm->config->rtc_monotonic ? CLOCK_MONOTONIC : CLOCK_REALTIME, &now);
     return now.tv_sec * SECOND_NS + now.tv_nsec + rtc->offset_ns;
 }
 
@@ -182,6 +190,10 @@ static void rtc_catch_up(struct rtc *rtc)
     }
     rtc->seen_second = second;
     if (period && now / period != rtc->seen_period) {
+        if (rtc->lost_tick_policy == TICKS_SLEW && rtc->cmos[RTC_B] & B_PERIODIC) {
+            int64_t lost = now / period - rtc->seen_period - !(*flags & B_PERIODIC);
+            rtc->lost = CLAMP(rtc->lost + lost, 0, LOST_MAX);
+        }
         *flags |= B_PERIODIC;
         rtc->seen_period = now / period;
     }
@@ -201,6 +213,8 @@ static void rtc_schedule(struct rtc *rtc)
         wait = SECOND_NS - now % SECOND_NS;
     if ((enabled & B_PERIODIC) && period)
         wait = MIN(wait, period - now % period);
+    if (rtc->lost && !(rtc->cmos[RTC_C] & B_PERIODIC))
+        wait = MIN(wait, LOST_AGAIN_NS);
     if (wait == INT64_MAX)
         timer_cancel(&rtc->timer);
     else
@@ -211,6 +225,10 @@ static void rtc_fired(void *opaque)
 {
     struct rtc *rtc = opaque;
     pthread_mutex_lock(&rtc->dev.lock);
+    if (rtc->lost && !(rtc->cmos[RTC_C] & B_PERIODIC)) {
+        rtc->lost--;
+        rtc->cmos[RTC_C] |= B_PERIODIC;
+    }
     rtc_catch_up(rtc);
     rtc_schedule(rtc);
     pthread_mutex_unlock(&rtc->dev.lock);
@@ -245,6 +263,8 @@ static uint8_t rtc_read_c(struct rtc *rtc)
     uint8_t flags = rtc->cmos[RTC_C];
     rtc->cmos[RTC_C] = 0;
     irq_set(&rtc->line, false);
+    if (rtc->lost)
+        rtc_schedule(rtc);
     return flags;
 }
 
@@ -347,6 +367,16 @@ static bool rtc_realize(struct device *dev, GError **error)
     timer_init(&rtc->timer, rtc_fired, rtc);
     if (dev->vm->gsi)
         rtc->line = dev->vm->gsi[BOARD_IRQ_RTC];
+    struct timespec real, monotonic;
+    const struct vm_config *config = dev->vm->config;
+    clock_gettime(CLOCK_REALTIME, &real);
+    clock_gettime(CLOCK_MONOTONIC, &monotonic);
+    rtc->offset_ns = config->rtc_offset_ns;
+    if (config->rtc_monotonic)
+        rtc->offset_ns +=
+            (real.tv_sec - monotonic.tv_sec) * SECOND_NS + real.tv_nsec - monotonic.tv_nsec;
+    if (config->rtc_slew)
+        rtc->lost_tick_policy = TICKS_SLEW;
     rtc->cmos[RTC_A] = 0x26; /* divider for 32.768 kHz, 1024 Hz */
     rtc->cmos[RTC_B] = B_24_HOURS;
     rtc->seen_second = rtc_now_ns(rtc) / SECOND_NS;
@@ -367,6 +397,7 @@ static void rtc_reset(struct device *dev)
     struct rtc *rtc = container_of(dev, struct rtc, dev);
     rtc->cmos[RTC_B] &= ~(B_PERIODIC | B_ALARM | B_UPDATE);
     rtc->cmos[RTC_C] = 0;
+    rtc->lost = 0;
     rtc->index = 0;
     irq_set(&rtc->line, false);
     rtc_schedule(rtc);
@@ -388,11 +419,19 @@ static const struct state_field rtc_state[] = {
     {},
 };
 
+static const struct property rtc_properties[] = {
+    PROPERTY_ENUM("lost_tick_policy", struct rtc, lost_tick_policy, tick_policy_names,
+                  TICKS_DISCARD),
+    {},
+};
+
 DEVICE_TYPE(rtc) = {
     .name = "rtc",
+    .alias = "mc146818rtc",
     .description = "MC146818 clock and CMOS memory",
     .bus = &bus_system,
     .size = sizeof(struct rtc),
+    .properties = rtc_properties,
     .state = rtc_state,
     .realize = rtc_realize,
     .reset = rtc_reset,

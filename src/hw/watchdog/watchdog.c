@@ -37,3 +37,28 @@ void watchdog_expired(struct vm *vm, const char *name)
         break;
     }
 }
+
+const char *const panic_action_names[] = {
+    [PANIC_SHUTDOWN] = "shutdown",
+    [PANIC_PAUSE] = "pause",
+    [PANIC_EXIT_FAILURE] = "exit-failure",
+    [PANIC_NONE] = "none",
+    NULL,
+};
+
+void guest_panicked(struct vm *vm)
+{
+    switch ((enum panic_action)vm->config->panic_action) {
+    case PANIC_SHUTDOWN:
+        vm_request_shutdown(vm, VM_SHUTDOWN_GUEST);
+        break;
+    case PANIC_PAUSE:
+        vm_request_pause(vm, RUN_STATE_GUEST_PANICKED);
+        break;
+    case PANIC_EXIT_FAILURE:
+        vm_request_exit(vm, 1);
+        break;
+    case PANIC_NONE:
+        break;
+    }
+}

@@ -19,6 +19,12 @@ enum watchdog_action {
 };
 extern const char *const watchdog_action_names[];
 
+enum panic_action { PANIC_SHUTDOWN, PANIC_PAUSE, PANIC_EXIT_FAILURE, PANIC_NONE };
+extern const char *const panic_action_names[];
+
+/* The guest's kernel says that it has panicked. */
+void guest_panicked(struct vm *vm);
+
 void watchdog_expired(struct vm *vm, const char *name);
 
 #endif
