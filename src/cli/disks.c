@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "block/driver.h"
+#include "machine/machine.h"
 #include "util/keyval.h"
 #include "vm/vm.h"
 
@@ -165,15 +166,17 @@ static bool drive_wish_take(json_t *options, struct drive_wish *wish, GError **e
            && options_take_bool(options, "snapshot", &wish->snapshot, error);
 }
 
-/* Devices a bus of the interface has; 0: it has no buses. */
-static unsigned bus_units(int interface)
+/* Devices a bus of the interface has on this board; 0: it has no buses. */
+static unsigned bus_units(const struct vm_config *config, int interface)
 {
-    return interface == DRIVE_IF_IDE ? 2 : interface == DRIVE_IF_SCSI ? 7 : 0;
+    const struct machine_type *machine = machine_type_find(config->machine, NULL);
+    if (interface == DRIVE_IF_IDE)
+        return machine && machine->ide_units ? machine->ide_units : 2;
+    return interface == DRIVE_IF_SCSI ? 7 : 0;
 }
 
-static bool place_choose(struct drive_wish *wish, GError **error)
+static bool place_choose(struct drive_wish *wish, unsigned units, GError **error)
 {
-    unsigned units = bus_units(wish->interface);
     if (wish->index != UINT64_MAX) {
         wish->bus = units ? wish->index / units : 0;
         wish->unit = units ? wish->index % units : wish->index;
@@ -198,12 +201,12 @@ static bool place_choose(struct drive_wish *wish, GError **error)
     return true;
 }
 
-static char *drive_name(const struct drive_wish *wish)
+static char *drive_name(const struct drive_wish *wish, unsigned units)
 {
     const char *interface = drive_interface_names[wish->interface];
     if (wish->id)
         return g_strdup(wish->id);
-    if (bus_units(wish->interface))
+    if (units)
         return g_strdup_printf("%s%u%s%u", interface, (unsigned)wish->bus,
                                wish->media ? "-cd" : "-hd", (unsigned)wish->unit);
     return g_strdup_printf("%s%u", interface, (unsigned)wish->unit);
@@ -288,14 +291,17 @@ static bool drive_open(struct disks *disks, struct wish *asked, struct vm_config
     bool writethrough = false;
     GError *reason = NULL;
 
-    if (!drive_wish_take(asked->options, &wish, error) || !place_choose(&wish, error))
+    if (!drive_wish_take(asked->options, &wish, error))
+        return false;
+    unsigned units = bus_units(config, wish.interface);
+    if (!place_choose(&wish, units, error))
         return false;
     auto_block *node = node_open(&wish, asked->options, &writethrough, &reason);
     if (reason) {
         g_propagate_error(error, reason);
         return false;
     }
-    g_autofree char *name = drive_name(&wish);
+    g_autofree char *name = drive_name(&wish, units);
     struct block_backend *backend = block_backend_new(name, error);
     if (!backend)
         return false;

@@ -6,6 +6,7 @@
 
 #include "hw/board.h"
 #include "hw/pci/pci.h"
+#include "hw/storage/drive.h"
 #include "machine/machine.h"
 #include "virtio/mmio.h"
 #include "vm/vm.h"
@@ -54,6 +55,34 @@ static bool serials_create(struct vm *vm, GError **error)
     return true;
 }
 
+/* -drive if=ide, on the board's controller. */
+static bool ide_drive_create(struct vm *vm, const struct drive *drive, GError **error)
+{
+    g_autofree char *bus_name = g_strdup_printf("ide.%d", drive->bus);
+    g_autofree char *unit = g_strdup_printf("%d", drive->unit);
+    struct bus *bus = bus_find(vm, bus_name);
+    if (!bus)
+        return fail(error, "drive '%s': the board has no IDE bus %d", drive->name, drive->bus);
+    struct device *dev = device_new(vm, drive->cdrom ? "ide-cd" : "ide-hd", NULL, error);
+    if (dev && device_set(dev, "drive", drive->name, error) && device_set(dev, "unit", unit, error)
+        && device_realize_on(dev, bus, error))
+        return true;
+    device_free(dev);
+    return false;
+}
+
+static bool ide_drives_create(struct vm *vm, GError **error)
+{
+    enum { BUSES_MAX = 256, UNITS_MAX = 2 }; /* that a -drive may name */
+    for (int bus = 0; bus < BUSES_MAX; bus++)
+        for (int unit = 0; unit < UNITS_MAX; unit++) {
+            const struct drive *drive = drive_at(DRIVE_IF_IDE, bus, unit);
+            if (drive && !ide_drive_create(vm, drive, error))
+                return false;
+        }
+    return true;
+}
+
 /* Before the 8254 and the RTC, whose interrupts it may take over. */
 static bool hpet_create(struct vm *vm, const char *inputs, GError **error)
 {
@@ -83,7 +112,8 @@ static bool pc_create(struct vm *vm, GError **error)
     return interrupts_create(vm, "0x4", error) && devices_create(vm, first, error)
            && function_create(vm, "PIIX3", "1.0", error)
            && function_create(vm, "piix3-ide", "1.1", error) && devices_create(vm, legacy, error)
-           && function_create(vm, "PIIX4_PM", "1.3", error) && serials_create(vm, error);
+           && function_create(vm, "PIIX4_PM", "1.3", error) && serials_create(vm, error)
+           && ide_drives_create(vm, error);
 }
 
 /* All up to 3.5 GiB fits below the devices; what is larger has 3 GiB there, so that the rest begins
@@ -104,7 +134,8 @@ static bool q35_create(struct vm *vm, GError **error)
     return interrupts_create(vm, "0xff0104", error) && devices_create(vm, first, error)
            && devices_create(vm, acpi, error) && function_create(vm, "ICH9-LPC", "1f.0", error)
            && devices_create(vm, legacy, error) && function_create(vm, "ich9-ahci", "1f.2", error)
-           && function_create(vm, "ICH9-SMB", "1f.3", error) && serials_create(vm, error);
+           && function_create(vm, "ICH9-SMB", "1f.3", error) && serials_create(vm, error)
+           && ide_drives_create(vm, error);
 }
 
 /* Configuration space is at 0xb0000000, 256 MiB. */
@@ -149,8 +180,10 @@ static uint64_t microvm_below_4g(uint64_t memory)
 /* --- names ----------------------------------------------------------------------------------- */
 
 const struct machine_type machine_types[] = {
-    { "pc", "Standard PC (i440FX + PIIX, 1996)", pc_create, pc_below_4g, "pc-i440fx-", "2.0" },
-    { "q35", "Standard PC (Q35 + ICH9, 2009)", q35_create, q35_below_4g, "pc-q35-", "2.4" },
+    { "pc", "Standard PC (i440FX + PIIX, 1996)", pc_create, pc_below_4g, "pc-i440fx-", "2.0",
+      .ide_units = 2 },
+    { "q35", "Standard PC (Q35 + ICH9, 2009)", q35_create, q35_below_4g, "pc-q35-", "2.4",
+      .ide_units = 1 },
     { "microvm", "microvm (i386)", microvm_create, microvm_below_4g },
     { 0 },
 };

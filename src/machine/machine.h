@@ -16,6 +16,7 @@ struct machine_type {
     uint64_t (*below_4g)(uint64_t memory_bytes);
     /* Versioned names, "pc-q35-7.2": what stands before the version, and the oldest; NULL: none. */
     const char *prefix, *oldest;
+    unsigned ide_units; /* drives a bus of its IDE controller has; 0: no controller */
 };
 
 /* All types, the default first; an entry without name ends the list. */

@@ -12,11 +12,11 @@ from yadotest import (BUILD, ENGINE, GUEST, SYSTEM, YADO, Machine, attempt, dmes
 BOOT_S = 150
 # Where the disk is, the name Linux gives it, and what there is besides.
 DISKS = {
+    "IDE": (["-drive", "file={},format=raw"], "/dev/sda3"),
+    "SATA of q35": (["-M", "q35", "-drive", "file={},format=raw"], "/dev/sda3"),
     "NVMe": (["-drive", "if=none,id=d,file={},format=raw", "-device", "nvme,drive=d,serial=test"],
              "/dev/nvme0n1p3"),
-    "AHCI": (["-device", "ich9-ahci,id=sata", "-drive", "if=none,id=d,file={},format=raw", "-device",
-              "ide-hd,drive=d,bus=sata.0"], "/dev/sda3"),
-    "virtio": (["-drive", "if=virtio,file={},format=raw"], "/dev/vda3"),
+    "virtio": (["-M", "q35", "-drive", "if=virtio,file={},format=raw"], "/dev/vda3"),
 }
 
 
