@@ -121,9 +121,13 @@ bool settings_smp(struct vm_config *config, const char *text, GError **error)
                     "maxcpus=%" G_GUINT64_FORMAT
                     ": CPUs cannot be added later, so it is the number of CPUs or left out",
                     topology.max);
-    if (topology.cpus > 1 && topology.cores != topology.cpus)
-        warn("-smp %s: the guest sees %" G_GUINT64_FORMAT " cores in one socket", text,
-             topology.cpus);
+    config->topology =
+        (struct x86_topology){ topology.sockets, topology.dies, topology.cores, topology.threads };
+    if (x86_apic_id(&config->topology, topology.cpus - 1) >= VM_CPUS_MAX)
+        return fail(error,
+                    "the last CPU's APIC id would be %u, and %u is the largest: each level's count "
+                    "is rounded up to a power of two",
+                    x86_apic_id(&config->topology, topology.cpus - 1), VM_CPUS_MAX - 1);
     config->cpus = topology.cpus;
     return true;
 }

@@ -119,13 +119,13 @@ static void fadt_add(struct vm *vm, struct acpi_tables *tables, uint32_t facs, u
     acpi_table_add_pointer(tables, at + offsetof(struct acpi_fadt, x_dsdt), 8);
 }
 
-static void madt_cpu(GByteArray *madt, unsigned index)
+static void madt_cpu(GByteArray *madt, unsigned index, unsigned id)
 {
-    if (index < XAPIC_IDS) {
-        struct madt_lapic entry = { MADT_LAPIC, sizeof(entry), index, index, MADT_ENABLED };
+    if (id < XAPIC_IDS) {
+        struct madt_lapic entry = { MADT_LAPIC, sizeof(entry), index, id, MADT_ENABLED };
         g_byte_array_append(madt, (uint8_t *)&entry, sizeof(entry));
     } else {
-        struct madt_x2apic entry = { MADT_X2APIC, sizeof(entry), 0, index, MADT_ENABLED, index };
+        struct madt_x2apic entry = { MADT_X2APIC, sizeof(entry), 0, id, MADT_ENABLED, index };
         g_byte_array_append(madt, (uint8_t *)&entry, sizeof(entry));
     }
 }
@@ -143,7 +143,7 @@ static void madt_add(struct vm *vm, struct acpi_tables *tables)
                               MADT_PCAT_COMPATIBLE };
     g_byte_array_append(madt, (uint8_t *)&head, sizeof(head));
     for (unsigned i = 0; i < vm->config->cpus; i++)
-        madt_cpu(madt, i);
+        madt_cpu(madt, i, vm_apic_id(vm, i));
     struct madt_ioapic ioapic = { MADT_IOAPIC, sizeof(ioapic), 0, 0, BOARD_IOAPIC_ADDRESS, 0 };
     g_byte_array_append(madt, (uint8_t *)&ioapic, sizeof(ioapic));
     madt_override(madt, BOARD_IRQ_TIMER, 2, MADT_AS_BUS);

@@ -76,7 +76,8 @@ static void describe_machine(struct vm *vm, struct fw_cfg *cfg)
 {
     const struct vm_config *config = vm->config;
     fw_cfg_set_number(cfg, FW_CFG_NB_CPUS, config->cpus, 2);
-    fw_cfg_set_number(cfg, FW_CFG_MAX_CPUS, config->cpus, 2);
+    /* one more than the largest APIC id */
+    fw_cfg_set_number(cfg, FW_CFG_MAX_CPUS, vm_apic_id(vm, config->cpus - 1) + 1, 2);
     fw_cfg_add_number(cfg, "etc/max-cpus", config->cpus, 2);
     fw_cfg_set_number(cfg, FW_CFG_NOGRAPHIC, config->no_graphics, 2);
     fw_cfg_set_number(cfg, FW_CFG_IRQ0_OVERRIDE, 1, 4); /* interrupt 0 is I/O APIC pin 2 */

@@ -44,6 +44,7 @@ struct vm_config *vm_config_new(void)
     config->machine = "pc";
     config->cpu = g_strdup("max");
     config->cpus = 1;
+    config->topology = (struct x86_topology){ 1, 1, 1, 1 };
     config->memory_bytes = 128ull << 20;
     config->fw_cfg_texts = g_ptr_array_new_with_free_func(g_free);
     config->smbios_texts = g_ptr_array_new_with_free_func(g_free);

@@ -8,6 +8,7 @@
 #include "hw/device.h"
 #include "memory/memory.h"
 #include "vm/debug.h"
+#include "x86/topology.h"
 
 struct ioapic;
 struct shared_gsi;
@@ -42,6 +43,7 @@ struct vm_config {
     const struct engine_ops *engines[VM_ENGINES_MAX + 1]; /* in order of preference; NULL ends */
     char *cpu;                                            /* "max", "host", "qemu64,+avx" … */
     unsigned cpus;
+    struct x86_topology topology;            /* of them */
     uint64_t memory_bytes;                   /* a multiple of 4 KiB */
     char *kernel, *initrd, *append, *bios;   /* append may be NULL */
     struct chardev *serial[VM_SERIAL_PORTS]; /* COM1…; NULL: the port does not exist */
@@ -137,6 +139,17 @@ struct vm {
     atomic_int asked_exit_code, asked_state;
     int asked_fd; /* [const] eventfd that wakes the main loop for `asked` */
 };
+
+/* The APIC id of a vCPU, and the vCPU with an id: UINT32_MAX if there is none. Any thread. */
+static inline unsigned vm_apic_id(const struct vm *vm, unsigned index)
+{
+    return x86_apic_id(&vm->config->topology, index);
+}
+static inline unsigned vm_apic_index(const struct vm *vm, unsigned id)
+{
+    unsigned index = x86_apic_index(&vm->config->topology, id);
+    return index < vm->config->cpus ? index : UINT32_MAX;
+}
 
 /* Takes `config` over, in failure too. Chooses the first engine of config->engines that works
  * here. */

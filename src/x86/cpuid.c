@@ -24,14 +24,16 @@ static bool model_has(const struct x86_model *model, enum x86_feature_word word,
     return (model->features[word] >> bit) & 1;
 }
 
-/* Bits of the APIC id that number the cores of the package. */
-static unsigned core_bits(const struct x86_model *model)
+/* Bits of the APIC id inside a package. */
+static unsigned package_bits(const struct x86_model *model)
 {
-    unsigned bits = 0;
+    return x86_socket_shift(&model->topology);
+}
 
-    while ((1u << bits) < model->cpus)
-        bits++;
-    return bits;
+static unsigned package_cpus(const struct x86_model *model)
+{
+    const struct x86_topology *t = &model->topology;
+    return t->dies * t->cores * t->threads;
 }
 
 static uint32_t xsave_bytes(const struct x86_model *model, uint64_t components, bool compact)
@@ -80,19 +82,24 @@ static void cache_leaf(const struct x86_model *model, uint32_t subleaf, uint32_t
     for (unsigned n = 0; n < 4; n++)
         out[n] = model->cache[subleaf][n];
     level = (out[0] >> 5) & 7;
-    sharing = level >= 3 ? (1u << core_bits(model)) - 1 : 0;
+    /* The caches of a core are shared by its threads, the last level by a die's cores. */
+    sharing =
+        (1u << (level >= 3 ? x86_die_shift(&model->topology) : x86_core_shift(&model->topology)))
+        - 1;
     out[0] |= MIN(sharing, 0xfffu) << 14;
-    if (model->vendor != X86_VENDOR_AMD)
-        out[0] |= MIN((1u << core_bits(model)) - 1, 63u) << 26;
+    if (model->vendor != X86_VENDOR_AMD) {
+        unsigned core_bits = package_bits(model) - x86_core_shift(&model->topology);
+        out[0] |= MIN((1u << core_bits) - 1, 63u) << 26;
+    }
 }
 
-static void leaf_1(const struct x86_model *model, unsigned index, uint32_t out[4])
+static void leaf_1(const struct x86_model *model, unsigned apic_id, uint32_t out[4])
 {
-    uint32_t ebx = index << 24 | 8 << 8; /* APIC id; CLFLUSH line of 64 bytes */
+    uint32_t ebx = apic_id << 24 | 8 << 8; /* APIC id; CLFLUSH line of 64 bytes */
     uint32_t edx = model->features[FEATURE_1_EDX];
 
-    if (model->cpus > 1) {
-        ebx |= MIN(1u << core_bits(model), 255u) << 16;
+    if (package_cpus(model) > 1) {
+        ebx |= MIN(1u << package_bits(model), 255u) << 16;
         edx |= HTT;
     }
     set(out, model->signature, ebx, model->features[FEATURE_1_ECX] & ~OSXSAVE, edx);
@@ -114,18 +121,32 @@ static void leaf_7(const struct x86_model *model, uint32_t subleaf, uint32_t out
         set(out, 0, 0, 0, f[FEATURE_7_2_EDX]);
 }
 
-static void topology_leaf(const struct x86_model *model, unsigned index, uint32_t subleaf,
-                          uint32_t out[4])
+/* Leaves 0xb and, if there are dies to tell of, 0x1f: how many bits of the id to leave out for the
+ * next level, and how many CPUs a level's unit has. */
+static void topology_leaf(const struct x86_model *model, unsigned apic_id, uint32_t subleaf,
+                          bool with_dies, uint32_t out[4])
 {
+    enum { THREADS = 1, CORES = 2, DIES = 5 };
+    const struct x86_topology *t = &model->topology;
+    unsigned threads = t->threads, cores = t->cores * threads;
     if (subleaf == 0)
-        set(out, 0, 1, 1 << 8, index); /* threads of a core */
+        set(out, x86_core_shift(t), threads, THREADS << 8, apic_id);
+    else if (subleaf == 1 && with_dies)
+        set(out, x86_die_shift(t), cores, 1 | CORES << 8, apic_id);
     else if (subleaf == 1)
-        set(out, core_bits(model), model->cpus, 1 | 2 << 8, index); /* cores of the package */
+        set(out, package_bits(model), package_cpus(model), 1 | CORES << 8, apic_id);
+    else if (subleaf == 2 && with_dies)
+        set(out, package_bits(model), package_cpus(model), 2 | DIES << 8, apic_id);
     else
-        set(out, 0, 0, subleaf & 0xff, index);
+        set(out, 0, 0, subleaf & 0xff, apic_id);
 }
 
-static void basic_leaf(const struct x86_model *model, unsigned index, uint32_t leaf,
+static bool has_dies(const struct x86_model *model)
+{
+    return model->topology.dies > 1 && model->vendor != X86_VENDOR_AMD;
+}
+
+static void basic_leaf(const struct x86_model *model, unsigned apic_id, uint32_t leaf,
                        uint32_t subleaf, uint32_t out[4])
 {
     switch (leaf) {
@@ -133,7 +154,7 @@ static void basic_leaf(const struct x86_model *model, unsigned index, uint32_t l
         set(out, model->level, model->vendor_id[0], model->vendor_id[2], model->vendor_id[1]);
         break;
     case 1:
-        leaf_1(model, index, out);
+        leaf_1(model, apic_id, out);
         break;
     case 2: /* "ask leaf 4" */
         if (model->vendor != X86_VENDOR_AMD)
@@ -150,7 +171,11 @@ static void basic_leaf(const struct x86_model *model, unsigned index, uint32_t l
         leaf_7(model, subleaf, out);
         break;
     case 0xb:
-        topology_leaf(model, index, subleaf, out);
+        topology_leaf(model, apic_id, subleaf, false, out);
+        break;
+    case 0x1f:
+        if (has_dies(model))
+            topology_leaf(model, apic_id, subleaf, true, out);
         break;
     case 0xd:
         xsave_leaf(model, subleaf, model->features[FEATURE_XCR0], out);
@@ -194,7 +219,16 @@ static uint32_t amd_l3(const uint32_t cache[4])
     return (uint32_t)(bytes / (512 * 1024)) << 18 | amd_ways_code(ways) << 12 | 1 << 8 | line;
 }
 
-static void extended_leaf(const struct x86_model *model, unsigned index, uint32_t leaf,
+/* AMD's way to say it: the core inside its package, and the die as a node. */
+static void extended_topology(const struct x86_model *model, unsigned apic_id, uint32_t out[4])
+{
+    const struct x86_topology *t = &model->topology;
+    unsigned core = (apic_id & ((1u << package_bits(model)) - 1)) >> x86_core_shift(t);
+    unsigned die = core >> x86_topology_bits(t->cores);
+    set(out, apic_id, (t->threads - 1) << 8 | core, (t->dies - 1) << 8 | die, 0);
+}
+
+static void extended_leaf(const struct x86_model *model, unsigned apic_id, uint32_t leaf,
                           uint32_t subleaf, uint32_t out[4])
 {
     bool amd = model->vendor == X86_VENDOR_AMD;
@@ -209,7 +243,7 @@ static void extended_leaf(const struct x86_model *model, unsigned index, uint32_
     case 0x80000001:
         set(out, amd ? model->signature : 0, 0, f[FEATURE_EXT_ECX],
             f[FEATURE_EXT_EDX] | (amd ? f[FEATURE_1_EDX] & AMD_ALIASES : 0));
-        if (amd && model->cpus > 1)
+        if (amd && package_cpus(model) > 1)
             out[2] |= 2; /* cores, not threads */
         break;
     case 0x80000002:
@@ -233,8 +267,8 @@ static void extended_leaf(const struct x86_model *model, unsigned index, uint32_
     case 0x80000008:
         set(out, model->phys_bits | (model_has(model, HAS_LM) ? 48 : 32) << 8, f[FEATURE_EXT8_EBX],
             0, 0);
-        if (amd && model->cpus > 1)
-            out[2] = core_bits(model) << 12 | MIN(model->cpus - 1, 255u);
+        if (amd && package_cpus(model) > 1)
+            out[2] = package_bits(model) << 12 | MIN(package_cpus(model) - 1, 255u);
         break;
     case 0x8000001d:
         if (amd && (f[FEATURE_EXT_ECX] & (1u << 22)))
@@ -242,7 +276,7 @@ static void extended_leaf(const struct x86_model *model, unsigned index, uint32_
         break;
     case 0x8000001e:
         if (amd && (f[FEATURE_EXT_ECX] & (1u << 22)))
-            set(out, index, index, 0, 0);
+            extended_topology(model, apic_id, out);
         break;
     case 0x80000021:
         set(out, f[FEATURE_EXT21_EAX], 0, f[FEATURE_EXT21_ECX], 0);
@@ -263,17 +297,18 @@ static void hypervisor_leaf(const struct x86_model *model, uint32_t leaf, uint32
 void x86_model_cpuid(const struct x86_model *model, unsigned index, uint32_t leaf, uint32_t subleaf,
                      uint32_t out[4])
 {
+    unsigned apic_id = x86_apic_id(&model->topology, index);
     set(out, 0, 0, 0, 0);
     if (leaf >= 0x80000000u && leaf <= model->xlevel) {
-        extended_leaf(model, index, leaf, subleaf, out);
+        extended_leaf(model, apic_id, leaf, subleaf, out);
     } else if (leaf >= KVM_LEAF && leaf <= TIMING_LEAF) {
         if (model->hypervisor)
             hypervisor_leaf(model, leaf, out);
     } else if (leaf <= model->level) {
-        basic_leaf(model, index, leaf, subleaf, out);
+        basic_leaf(model, apic_id, leaf, subleaf, out);
     } else if (model->vendor != X86_VENDOR_AMD) {
         /* Intel answers an invalid leaf with the highest basic one. */
-        basic_leaf(model, index, model->level, subleaf, out);
+        basic_leaf(model, apic_id, model->level, subleaf, out);
     }
 }
 
@@ -303,6 +338,7 @@ unsigned x86_model_leaves(const struct x86_model *model, struct x86_model_leaf *
         { 8, 0xa, 0 },
         { 0xb, 0xb, 3 },
         { 0xd, 0xd, 32 },
+        { 0x1f, 0x1f, 4 },
         { KVM_LEAF, TIMING_LEAF, 0 },
         { 0x80000000u, 0x8000001cu, 0 },
         { 0x8000001du, 0x8000001du, 4 },

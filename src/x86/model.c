@@ -644,6 +644,7 @@ struct x86_model *x86_model_new(const char *text, enum x86_model_engine engine, 
 
     model->engine = engine;
     model->cpus = MAX(cpus, 1u);
+    model->topology = (struct x86_topology){ 1, 1, model->cpus, 1 };
     model->tsc_khz = tsc_khz;
     source_init(&source);
     if (!items[0] || !make_base(model, items[0], &source, error)) {
@@ -671,6 +672,13 @@ struct x86_model *x86_model_new(const char *text, enum x86_model_engine engine, 
     override_signature(model, &request);
     model->hypervisor = get_bit(model->features, FEATURE_1_ECX, 31) && !request.kvm_off;
     return model;
+}
+
+void x86_model_set_topology(struct x86_model *model, const struct x86_topology *topology)
+{
+    model->topology = *topology;
+    if (topology->dies > 1 && model->vendor != X86_VENDOR_AMD)
+        model->level = MAX(model->level, 0x1fu);
 }
 
 void x86_model_free(struct x86_model *model)

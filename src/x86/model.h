@@ -4,6 +4,7 @@
 #ifndef YADO_X86_MODEL_H
 #define YADO_X86_MODEL_H
 
+#include "x86/topology.h"
 #include "x86/cpu.h"
 
 enum x86_model_engine { X86_MODEL_BT, X86_MODEL_KVM };
@@ -48,7 +49,8 @@ struct x86_model {
     char brand[49];
     unsigned phys_bits;
     uint64_t reserved_phys; /* address bits a page table entry must not have, bits 51..phys_bits */
-    unsigned cpus;          /* one socket, one thread per core */
+    unsigned cpus;
+    struct x86_topology topology; /* of them: one socket with as many cores, unless set */
     unsigned tsc_khz;       /* 0 unknown */
     bool hypervisor;        /* leaves 0x40000000… and the hypervisor bit */
     enum x86_model_engine engine;
@@ -63,6 +65,8 @@ struct x86_model {
  * Features asked for that cannot be had are dropped with a warning. `tsc_khz` may be 0. */
 struct x86_model *x86_model_new(const char *text, enum x86_model_engine engine, x86_cpuid_fn cpuid,
                                 void *opaque, unsigned cpus, unsigned tsc_khz, GError **error);
+/* Before the model is used. */
+void x86_model_set_topology(struct x86_model *model, const struct x86_topology *topology);
 void x86_model_free(struct x86_model *model);
 void x86_model_print_help(void); /* -cpu help */
 

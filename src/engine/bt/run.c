@@ -119,6 +119,8 @@ static bool bt_vm_init(struct vm *vm, GError **error)
     bt->host_xcr0 = (uint64_t)high << 32 | low;
     bt->model = x86_model_new(vm->config->cpu ? vm->config->cpu : "max", X86_MODEL_BT,
                               x86_host_cpuid, NULL, vm->config->cpus, 0, error);
+    if (bt->model)
+        x86_model_set_topology(bt->model, &vm->config->topology);
     if (!bt->model || !bt_cache_init(bt, error) || !bt_signals_init(bt, error))
         return false;
     bt->vcpus = g_new0(struct bt_vcpu *, vm->config->cpus);

@@ -104,6 +104,8 @@ bool kvm_cpuid_query(struct vm *vm, GError **error)
     int tsc_khz = ioctl(kvm->fd, KVM_GET_TSC_KHZ, 0);
     kvm->model = x86_model_new(vm->config->cpu, X86_MODEL_KVM, supported_cpuid, kvm,
                                vm->config->cpus, tsc_khz > 0 ? tsc_khz : 0, error);
+    if (kvm->model)
+        x86_model_set_topology(kvm->model, &vm->config->topology);
     return kvm->model != NULL;
 }
 

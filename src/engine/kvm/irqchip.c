@@ -105,7 +105,7 @@ void kvm_lapic_reset(struct vcpu *vcpu)
         return;
     uint32_t version = *lapic_register(&lapic, APIC_VERSION);
     memset(&lapic, 0, sizeof(lapic));
-    *lapic_register(&lapic, APIC_ID) = vcpu->index << 24;
+    *lapic_register(&lapic, APIC_ID) = vm_apic_id(vcpu->vm, vcpu->index) << 24;
     *lapic_register(&lapic, APIC_VERSION) = version;
     *lapic_register(&lapic, APIC_DFR) = 0xffffffff;
     *lapic_register(&lapic, APIC_SPIV) = 0xff;

@@ -45,7 +45,7 @@ bool kvm_vcpu_init(struct vcpu *vcpu, GError **error)
     vcpu->engine = state;
     kick_signal_enable();
 
-    state->fd = ioctl(kvm->fd, KVM_CREATE_VCPU, (unsigned long)vcpu->index);
+    state->fd = ioctl(kvm->fd, KVM_CREATE_VCPU, (unsigned long)vm_apic_id(vcpu->vm, vcpu->index));
     if (state->fd < 0)
         return fail_errno(error, "KVM cannot create CPU %u", vcpu->index);
     void *shared = mmap(NULL, kvm->run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, state->fd, 0);

@@ -68,8 +68,8 @@ bool apic_deliver(struct vm *vm, const struct apic_message *message)
 {
     if (message->delivery == APIC_LOWEST)
         return deliver_lowest(vm, message);
-    if (!message->logical && !message_is_broadcast(message)) { /* APIC id = vCPU index */
-        struct lapic *apic = apic_of(vm, message->destination);
+    if (!message->logical && !message_is_broadcast(message)) {
+        struct lapic *apic = apic_of(vm, vm_apic_index(vm, message->destination));
         return apic && lapic_accept(apic, message);
     }
     bool taken = false;

@@ -313,7 +313,7 @@ struct lapic *lapic_create(struct vm *vm, struct vcpu *vcpu)
     assert(dev); /* the type is in this file */
     struct lapic *apic = container_of(dev, struct lapic, dev);
     apic->vcpu = vcpu;
-    apic->id = vcpu->index;
+    apic->id = vm_apic_id(vm, vcpu->index);
     lapic_timer_init(apic);
     lapic_reset(apic, false);
     return apic;

@@ -28,6 +28,7 @@ static void test_board_init(struct test_board *board, unsigned cpus)
     memset(board, 0, sizeof(*board));
     struct vm *vm = &board->vm;
     board->config.cpus = cpus;
+    board->config.topology = (struct x86_topology){ 1, 1, cpus, 1 };
     vm->config = &board->config;
     vm->devices = g_ptr_array_new();
     vm->memory = address_space_new("memory", 1ull << 52);
