@@ -58,7 +58,7 @@ static void test_board(unsigned cpus)
     g_autoptr(GError) error = NULL;
     if (!tap_ok(guest_ram_init(&ram, 16 << 20, 3ull << 30, &error), "RAM for %u CPUs", cpus))
         return;
-    struct vm_config config = { .cpus = cpus };
+    struct vm_config config = { .cpus = cpus, .topology = { 1, 1, cpus, 1 } };
     struct vm vm = { .config = &config, .devices = g_ptr_array_new() };
     struct boot boot = { .ram = &ram };
     uint64_t rsdp = 0;
