@@ -70,7 +70,7 @@ struct bus {
     char *name;                    /* [const] "pci.0" */
     struct device *parent;         /* [const] NULL: the machine's own bus */
     unsigned max_devices;          /* [const] 0: no limit */
-    GPtrArray *children;           /* [main] struct device *, oldest first */
+    GPtrArray *children;           /* [main] struct device *, oldest first; NULL: none */
 };
 
 extern const struct bus_class bus_system; /* what the board consists of; not for -device */

@@ -98,7 +98,7 @@ static void print_bus(struct hmp *hmp, const struct bus *bus, int indent)
 {
     hmp_print(hmp, "%*sbus: %s\n%*stype %s\n", indent, "", bus->name, indent + 2, "",
               bus->class->name);
-    for (guint i = 0; i < bus->children->len; i++)
+    for (guint i = 0; bus->children && i < bus->children->len; i++)
         print_device(hmp, bus->children->pdata[i], indent + 2);
 }
 
