@@ -91,6 +91,22 @@ def ovmf():
         ok(file.read() != original.read(), "and keeps its variables in the file")
 
 
+def secure_boot():
+    """With Microsoft's keys: what is not signed does not start. Variables are kept by code in SMM."""
+    variables = os.path.join(FOLDER, "secure-variables.fd")
+    shutil.copy("/usr/share/OVMF/OVMF_VARS_4M.ms.fd", variables)
+    with Machine(["-accel", "bt", "-M", "q35,smm=on", "-m", "256M", "-global",
+                  "driver=cfi.pflash01,property=secure,value=on", "-drive",
+                  "if=pflash,unit=0,format=raw,readonly=on,file="
+                  "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd", "-drive",
+                  "if=pflash,unit=1,format=raw,file=" + variables], kernel=None,
+                 timeout=180) as machine:
+        machine.expect("Security Violation")
+        ok(True, "OVMF with Secure Boot refuses its shell, which is not signed")
+        machine.expect("Press any key to enter the Boot Manager Menu")
+        ok(True, "and offers its boot manager")
+
+
 def grub():
     with Machine(["-drive", f"if=none,id=x,file={GRUB},format=raw,readonly=on", "-device",
                   "virtio-blk-pci,drive=x"], kernel=None) as machine:
@@ -132,6 +148,7 @@ bad_options()
 attempt("SMBIOS", smbios)
 if os.path.exists(OVMF):
     attempt("OVMF", ovmf)
+    attempt("Secure Boot", secure_boot)
 else:
     skip("OVMF", "package ovmf is not installed")
 if os.path.exists(SEABIOS):

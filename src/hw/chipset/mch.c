@@ -5,8 +5,10 @@
  *      0x60  PCIEXBAR    where the memory-mapped configuration space is: 256, 128 or 64 MiB
  *      0x90  PAM         seven bytes
  *      0x9d  SMRAM       RAM under the video window
- *      0x9e  ESMRAMC     TSEG: the last 1, 2 or 8 MiB (or what register 0x50 says) below 4 GiB's
- * RAM 0x50  extended TSEG: reads as its MiB after 0xffff was written. (QEMU's addition; OVMF asks)
+ *      0x9e  ESMRAMC     TSEG: the last 1, 2 or 8 MiB, or what 0x50 says, of RAM below 4 GiB
+ *      0xa0  TOM, TOUUD, GBSM, BGSM, TSEGMB, TOLUD: where firmware notes down the tops of memory
+ *                        and the start of TSEG; they keep what is written and move nothing
+ *      0x50  extended TSEG: its MiB are read after 0xffff was written (QEMU's addition)
  *
  * High SMRAM is absent: its enable bit stays zero. */
 #include "hw/chipset/pam.h"
@@ -15,6 +17,8 @@
 
 #define REGISTER_EXTENDED_TSEG 0x50
 #define EXTENDED_TSEG_QUERY 0xffffu
+#define REGISTER_GRAPHICS 0x52
+#define REGISTER_TOPS 0xa0
 #define REGISTER_PCIEXBAR 0x60
 #define PCIEXBAR_ENABLE 1u
 #define PCIEXBAR_LENGTH 6u /* bits 2:1 */
@@ -90,6 +94,12 @@ static bool mch_realize(struct device *dev, GError **error)
         { REGISTER_PAM, 1, 0, 0x30 },
         { REGISTER_PAM + 1, 4, 0, 0x33333333 },
         { REGISTER_PAM + 5, 2, 0, 0x3333 },
+        { REGISTER_GRAPHICS, 2, 0, 0x03f2 },
+        { REGISTER_TOPS, 4, 0, ~0u },
+        { REGISTER_TOPS + 4, 4, 0, ~0u },
+        { REGISTER_TOPS + 8, 4, 0, ~0u },
+        { REGISTER_TOPS + 12, 4, 0, ~0u },
+        { REGISTER_TOPS + 16, 2, 0, 0xffff },
         { REGISTER_SMRAM, 1, SMRAM_SEGMENT, SMRAM_ENABLE | SMRAM_LOCK | SMRAM_CLOSED | SMRAM_OPEN },
         { REGISTER_ESMRAMC, 1, ESMRAMC_CACHE, ESMRAMC_TSEG_SIZE | ESMRAMC_TSEG_ENABLE },
     };

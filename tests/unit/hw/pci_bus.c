@@ -420,6 +420,8 @@ static void test_q35(struct test_board *board)
     config_write(board, 0, 0, 0x9d, 0x1a, 1);
     config_write(board, 0, 0, 0x9e, 0x00, 1);
     tap_ok(address_space_read(board->vm.memory, top - 0x100000, 1) == 0xff, "locked");
+    config_write(board, 0, 0, 0xac, 0x0f000000, 4);
+    tap_ok(config_read(board, 0, 0, 0xac, 4) == 0x0f000000, "firmware's note of where TSEG is");
     config_write(board, 0, 0, 0x60, 0, 4);
     tap_ok(mmio_read(board, base) == UNMAPPED_READ, "unmapped");
 }
