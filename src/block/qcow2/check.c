@@ -189,11 +189,6 @@ static bool l1_count(struct pass *pass, const uint64_t *l1, uint32_t entries, ui
     return true;
 }
 
-static void use_of_bitmap(void *opaque, uint64_t offset, uint64_t bytes)
-{
-    count_use(opaque, offset, bytes);
-}
-
 static bool count_all(struct pass *pass, GError **error)
 {
     struct qcow2 *s = pass->s;
@@ -218,7 +213,6 @@ static bool count_all(struct pass *pass, GError **error)
     count_use(pass, s->header.snapshots_offset, qcow2_snapshot_table_bytes(s));
     if (s->crypto_length)
         count_use(pass, s->crypto_offset, s->crypto_length);
-    qcow2_bitmaps_visit(s, use_of_bitmap, pass);
     count_use(pass, s->header.reftable_offset, reftable_bytes);
     for (uint32_t i = 0; i < s->reftable_entries; i++) {
         uint64_t offset = s->reftable[i] & QCOW2_REFTABLE_MASK;
@@ -351,6 +345,9 @@ bool qcow2_check(struct block_node *node, struct block_check *check, GError **er
 {
     struct qcow2 *s = node->state;
 
+    if (s->bitmap_count) /* what they occupy would be counted as leaked */
+        return fail(error, "The image has %" PRIu32 " persistent bitmaps, which cannot be checked",
+                    s->bitmap_count);
     pthread_mutex_lock(&s->lock);
     bool good = true;
     if (!node->read_only) {

@@ -18,9 +18,6 @@ json_t *qcow2_specific_info(struct block_node *node)
         json_object_set_new(data, "extended-l2", json_boolean(incompatible & QCOW2_EXTENDED_L2));
     }
     json_object_set_new(data, "refcount-bits", json_integer(s->refcount_bits));
-    json_t *bitmaps = qcow2_bitmaps_info(s);
-    if (bitmaps)
-        json_object_set_new(data, "bitmaps", bitmaps);
     if (incompatible & QCOW2_DATA_FILE) {
         if (s->data_name)
             json_object_set_new(data, "data-file", json_string(s->data_name));

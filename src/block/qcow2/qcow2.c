@@ -249,6 +249,12 @@ static bool open_all(struct qcow2 *s, json_t *options, GError **error)
     node->cluster_size = s->cluster_size;
     if (!tables_open(s, &sizes, error) || !qcow2_snapshots_read(s, error))
         return false;
+    /* A bitmap that does not know of a write would make a backup leave it out. */
+    if (s->bitmap_count && !node->read_only && !(node->flags & BLOCK_OPEN_CHECK))
+        return fail(error,
+                    "The image has %" PRIu32 " persistent bitmaps, which cannot be kept up to "
+                    "date; it can be opened read-only",
+                    s->bitmap_count);
     if (!node->read_only && !(node->flags & (BLOCK_OPEN_CHECK | BLOCK_OPEN_INACTIVE))) {
         /* Features that a writer must understand or clear. */
         uint64_t known = QCOW2_BITMAPS | QCOW2_DATA_FILE_RAW;

@@ -97,7 +97,6 @@ struct qcow2_range {
 };
 
 struct qcow2_crypto;
-struct qcow2_bitmap;
 
 struct qcow2 {
     struct block_node *node,
@@ -313,13 +312,8 @@ void qcow2_snapshots_free(struct qcow2 *s);
 uint64_t qcow2_snapshot_table_bytes(const struct qcow2 *s);
 extern const struct block_snapshot_ops qcow2_snapshot_ops;
 
-/* ---- check.c, create.c, resize.c, info.c, amend.c, bitmap.c ---- */
+/* ---- check.c, create.c, resize.c, info.c ---- */
 
-/* Calls `use` for everything in the file that persistent bitmaps occupy. */
-void qcow2_bitmaps_visit(struct qcow2 *s,
-                         void (*use)(void *opaque, uint64_t offset, uint64_t bytes), void *opaque);
-/* QEMU's description of them, or NULL without any. */
-json_t *qcow2_bitmaps_info(struct qcow2 *s);
 bool qcow2_check(struct block_node *node, struct block_check *check, GError **error);
 extern const struct block_create_option qcow2_create_options[];
 bool qcow2_create(struct block_create *create, GError **error);

@@ -292,6 +292,43 @@ static void test_shape(const struct shape *shape, unsigned steps)
     g_free(work.path);
 }
 
+/* Makes the image say that it has a persistent bitmap: the autoclear bit, and the extension. */
+static bool bitmap_announce(const char *path)
+{
+    static const uint8_t extension[] = {
+        0x23, 0x85, 0x28, 0x75, 0, 0, 0, 24, /* bitmaps, 24 bytes */
+        0,    0,    0,    1,    0, 0, 0, 0,  /* one of them */
+        0,    0,    0,    0,    0, 0, 0, 32, /* directory: bytes, offset */
+        0,    0,    0,    0,    0, 1, 0, 0,  [39] = 0,
+    };
+    g_autofree char *bytes = NULL;
+    gsize size;
+    if (!g_file_get_contents(path, &bytes, &size, NULL) || size < 65536)
+        return false;
+    bytes[95] |= 1;
+    memcpy(bytes + (uint8_t)bytes[103], extension, sizeof(extension));
+    return g_file_set_contents(path, bytes, size, NULL);
+}
+
+static void test_bitmaps(void)
+{
+    g_autofree char *path = g_build_filename(folder, "bitmaps.qcow2", NULL);
+    auto_json *options = json_pack("{s:i}", "size", 1 << 20);
+    struct block_check check = { .message = tell };
+    g_autoptr(GError) error = NULL, refused = NULL, unchecked = NULL;
+
+    if (!tap_ok(block_create("qcow2", path, options, &error) && bitmap_announce(path),
+                "an image with a persistent bitmap"))
+        return;
+    auto_block *writing = block_open(path, "qcow2", NULL, BLOCK_OPEN_RW, &refused);
+    tap_ok(!writing && refused && strstr(refused->message, "bitmaps"),
+           "is not opened for writing, which the bitmap would not notice");
+    auto_block *reading = block_open(path, "qcow2", NULL, 0, &error);
+    tap_ok(reading, "but for reading");
+    tap_ok(reading && !reading->driver->check(reading, &check, &unchecked) && unchecked,
+           "nor checked, which would take the bitmap for leaked space");
+}
+
 int main(int argc, char **argv)
 {
     const char *seed_text = getenv("SEED"), *steps_text = getenv("STEPS");
@@ -306,6 +343,7 @@ int main(int argc, char **argv)
         if (argc < 2 || strstr(shapes[i].name, argv[1]))
             test_shape(&shapes[i], steps);
     }
+    test_bitmaps();
     g_autofree char *clean = g_strdup_printf("rm -rf '%s'", folder);
     return system(clean) ? 1 : tap_done();
 }
