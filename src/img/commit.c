@@ -159,7 +159,6 @@ int img_commit(int argc, char **argv)
     struct img_open how = { .flags = BLOCK_OPEN_RW | BLOCK_OPEN_RESIZE | BLOCK_OPEN_UNMAP };
     const char *base = NULL;
     bool quiet = false, drop = false, progress = false;
-    uint64_t rate;
     int letter;
 
     while ((letter = getopt_long(argc, argv, ":f:ht:b:dpqr:", long_options, NULL)) >= 0) {
@@ -184,9 +183,8 @@ int img_commit(int argc, char **argv)
             quiet = true;
             break;
         case 'r':
-            if (!img_parse_size("rate limit", optarg, &rate))
-                return 1;
-            break;
+            report_error("a rate limit (-r) is not supported here");
+            return 1;
         case OPTION_OBJECT:
             if (!img_object(optarg))
                 return 1;

@@ -123,7 +123,7 @@ static bool take_option(struct convert *c, int letter, int argc, char **argv)
     case 'c':
         return c->compressed = true;
     case 'C':
-        return true; /* the host copies where that helps, asked for or not */
+        return true; /* a hint about speed; the copy is the same without it */
     case 'm':
         return parse_threads(c, optarg);
     case 'p':

@@ -158,7 +158,8 @@ int img_rebase(int argc, char **argv)
             source_flags |= BLOCK_OPEN_FORCE_SHARE;
             break;
         case 'c':
-            break;
+            report_error("compression (-c) is not supported here");
+            return 1;
         case OPTION_OBJECT:
             if (!img_object(optarg))
                 return 1;
