@@ -14,7 +14,6 @@ struct acpi_board {
     bool pci, q35;
     bool isa_bridge; /* PIIX3 or ICH9, with its interrupt links */
     bool hpet;
-    bool sleeps;                    /* S3 and S4 */
     uint64_t ecam_base, ecam_bytes; /* PCI Express configuration space; 0 bytes: off */
     uint16_t pm_base;               /* PM1 event, then control and timer */
     uint16_t gpe0;

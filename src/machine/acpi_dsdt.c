@@ -549,10 +549,6 @@ uint32_t acpi_dsdt_add(struct vm *vm, struct acpi_tables *tables)
         hpet_emit(dsdt);
     virtio_mmio_visit(vm, virtio_mmio_emit, dsdt);
     aml_end(dsdt, scope);
-    if (board.sleeps) {
-        sleep_state_emit(dsdt, "\\_S3_", FIRMWARE_SLEEP_S3);
-        sleep_state_emit(dsdt, "\\_S4_", FIRMWARE_SLEEP_S4);
-    }
     sleep_state_emit(dsdt, "\\_S5_", FIRMWARE_SLEEP_S5);
     return acpi_table_add(tables, dsdt->data, dsdt->len);
 }

@@ -62,13 +62,11 @@ static void describe_identity(struct vm *vm, struct fw_cfg *cfg)
     fw_cfg_set(cfg, FW_CFG_UUID, g_bytes_new(bytes, sizeof(bytes)));
 }
 
-/* Which sleep states there are: bit 7 says so, the rest is the SLP_TYP value. */
+/* Which sleep states there are, S0 to S5: bit 7 says so, the rest is the SLP_TYP value. */
 static void describe_sleep(struct fw_cfg *cfg)
 {
     const uint8_t there = 0x80;
-    const uint8_t states[] = {
-        there, 0, 0, there | FIRMWARE_SLEEP_S3, there | FIRMWARE_SLEEP_S4, there | FIRMWARE_SLEEP_S5
-    };
+    const uint8_t states[] = { there, 0, 0, 0, 0, there | FIRMWARE_SLEEP_S5 };
     fw_cfg_add_file(cfg, "etc/system-states", g_bytes_new(states, sizeof(states)));
 }
 

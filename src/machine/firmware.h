@@ -8,9 +8,7 @@
 
 struct vm;
 
-/* SLP_TYP values that \_S3, \_S4 and \_S5 give; firmware reads them from etc/system-states. */
-#define FIRMWARE_SLEEP_S3 1u
-#define FIRMWARE_SLEEP_S4 2u
+/* SLP_TYP value that \_S5 gives; firmware reads it from etc/system-states. */
 #define FIRMWARE_SLEEP_S5 0u
 
 /* Once, when all devices are there. Fails on what the user asked for with -fw_cfg and -boot. */

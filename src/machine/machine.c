@@ -189,6 +189,9 @@ static bool graphics_create(struct vm *vm, GError **error)
 bool machine_create(struct vm *vm, GError **error)
 {
     const struct machine_type *type = machine_type_find(vm->config->machine, error);
+    if (vm->config->smm == ON_OFF_AUTO_ON && !board_has_smm(vm))
+        return fail(error, "smm=on: engine '%s' has no system management mode here",
+                    vm->engine->name);
     if (!type || !type->create(vm, error) || !graphics_create(vm, error))
         return false;
     cmos_fill(vm);
